@@ -1,0 +1,1 @@
+"""The application: reads a config, wires the transforms, runs them."""

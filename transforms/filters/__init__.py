@@ -1,0 +1,1 @@
+"""Filters: each compares scores with thresholds and sets an outcome."""

@@ -1,0 +1,1 @@
+"""Files and frames: everything that touches pixels or packets; never imports Beam."""

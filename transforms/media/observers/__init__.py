@@ -1,0 +1,1 @@
+"""What looks at the frames of a finished clip, one file each."""

@@ -1,0 +1,236 @@
+"""What flows between stages: small frozen records, never pixels or file bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+
+def video_uuid(source_id: str) -> str:
+    """Return upstream's id of a video: uuid5 of the full input path (contract §1.16).
+
+    Example:
+        >>> video_uuid("s3://bucket/raw/a.mp4")
+        'f30ffe29-21c0-56fb-9d9b-f5b1597c4be7'
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, source_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One selected input."""
+
+    uri: str
+    """Where the file lies: an absolute local path or an object URI."""
+    rel: str
+    """Path relative to the input root, extension included, separated by ``/``."""
+    source_id: str
+    """The string that ids are made from: ``uri``, or ``id_root/rel`` when ``id_root`` is given."""
+    num_bytes: int
+    """Size of the file."""
+
+    @property
+    def video_uuid(self) -> str:
+        """Upstream's id of this video."""
+        return video_uuid(self.source_id)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What the container and its first packets say about the video stream; nothing is decoded."""
+
+    container: str
+    """Short name of the demuxer: mp4, matroska, avi, mpegts, flv, ..."""
+    stream_index: int
+    """Index of the chosen video stream in the container."""
+    codec: str
+    """Codec name as ffprobe prints it: h264, hevc, vp8, vp9, av1, mpeg4, ..."""
+    width: int
+    """Coded width in pixels, before rotation."""
+    height: int
+    """Coded height in pixels, before rotation."""
+    rotation_degrees: int
+    """Clockwise turn that shows the picture upright: 0, 90, 180 or 270."""
+    sample_aspect_ratio: Fraction
+    """Width over height of one pixel; 1 when unknown."""
+    pixel_format: str
+    """For example yuv420p, yuv420p10le."""
+    bit_depth: int
+    """Bits per luma sample."""
+    color: tuple[str, str, str, str]
+    """Range, primaries, transfer, matrix as FFmpeg names them; empty strings when untagged."""
+    time_base: Fraction
+    """Seconds per PTS tick of the video stream."""
+    average_rate: Fraction
+    """Frames per second: avg_frame_rate of the container."""
+    duration_seconds: float
+    """Of the stream, else of the container, else last PTS + one frame (see ``notes``)."""
+    first_pts: int
+    """Smallest PTS of the video stream, in ticks."""
+    variable_frame_rate: bool
+    """Whether the container's index or first packets show unequal frame durations."""
+    bit_rate_kbit: int
+    """Bit rate as upstream counts it: int(bit_rate / 1024), else 4000."""
+    audio_codec: str
+    """Codec of the best audio stream; empty when there is none."""
+    num_streams: tuple[int, int, int]
+    """Count of video, audio and other streams."""
+    header_frames: int
+    """Frame count the container promises; 0 when it does not say."""
+    has_keyframe_index: bool
+    """Whether the container holds an index of keyframes that can be trusted for seeking."""
+    needs_full_read: bool
+    """Whether cutting must read the whole file first because it has no index."""
+    encrypted: bool
+    """Whether the track is encrypted (CENC); such a file cannot be decoded."""
+    notes: tuple[str, ...] = ()
+    """For example ``duration_from_packets``."""
+
+    @property
+    def num_frames(self) -> int:
+        """Upstream's frame number ``int(duration * fps)``; not a count (contract §1.4)."""
+        return int(self.duration_seconds * float(self.average_rate))
+
+    @property
+    def display_size(self) -> tuple[int, int]:
+        """Width and height in pixels after rotation."""
+        if self.rotation_degrees in (90, 270):
+            return self.height, self.width
+        return self.width, self.height
+
+
+@dataclass(frozen=True, slots=True)
+class ProbedVideo:
+    """A selected input and what its container says."""
+
+    video: Video
+    facts: VideoFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One planned clip: a half-open stretch of a video.
+
+    ``start_seconds``/``end_seconds`` are upstream's floats, which its ids are printed from.
+    ``start``/``end`` are the exact times to cut at, in seconds after the video's first PTS.
+    """
+
+    clip_id: str
+    start_seconds: float
+    end_seconds: float
+    start: Fraction
+    end: Fraction | None
+    """None: to the true last frame of the video."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitVideo:
+    """A probed video and where it is to be cut."""
+
+    video: Video
+    facts: VideoFacts
+    spans: tuple[Span, ...]
+    uncovered: tuple[tuple[float, float, str], ...] = ()
+    """Seconds outside every span: (start, end, reason)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutRun:
+    """Consecutive chunks of one video that share an entry keyframe: one forward decode pass.
+
+    The clips stand in the plan file; the record only points at it.
+    """
+
+    plan_uri: str
+    rel: str
+    run_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Frames of a clip that get one caption; half-open ``[start_frame, end_frame)``."""
+
+    start_frame: int
+    end_frame: int
+    num_bytes: int
+    """Bytes of the window's video packets."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFile:
+    """What the look found in the finished clip's file."""
+
+    num_bytes: int
+    sha256: str
+    width: int
+    height: int
+    framerate: float
+    num_frames: int
+    """Decoded, not declared."""
+    video_codec: str
+    source_span_pts: tuple[int, int]
+    """First frame's PTS and the PTS behind the last frame, half-open, in the source's ticks."""
+    made_by: Literal["encode", "passthrough"]
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a filter turned a clip down."""
+
+    filter: str
+    score: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a clip could not be made."""
+
+    stage: str
+    reason: str
+    message: str
+
+
+Outcome = Literal["pending", "rejected", "failed", "no_frames", "committed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A planned clip on its way from the cut to its commit."""
+
+    clip_id: str
+    plan_uri: str
+    rel: str
+    clip_index: int
+    """Position among all planned clips of the video."""
+    chunk_index: int
+    outcome: Outcome = "pending"
+    file: ClipFile | None = None
+    """None when the clip failed, has no frames, or was committed before."""
+    scores: tuple[tuple[str, float], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    """For example ("motion_missing", "resolution_too_small")."""
+    rejection: Rejection | None = None
+    failure: Failure | None = None
+    redone: bool = False
+    """Whether an already committed clip was only looked at again for a stage turned on later."""
+
+    def score(self, name: str) -> float | None:
+        """Return the named score, or None when it was not measured."""
+        return dict(self.scores).get(name)
+
+    def rejected(self, rejection: Rejection) -> Clip:
+        """Return this clip turned down; an earlier rejection or failure stands."""
+        if self.outcome != "pending":
+            return self
+        return dataclasses.replace(self, outcome="rejected", rejection=rejection)
+
+    def failed(self, failure: Failure) -> Clip:
+        """Return this clip failed; an earlier failure stands."""
+        if self.outcome == "failed":
+            return self
+        return dataclasses.replace(self, outcome="failed", failure=failure)

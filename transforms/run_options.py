@@ -1,0 +1,32 @@
+"""Options of a run as a whole."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from transforms.section import Section, option
+
+
+class Run(Section):
+    """How a run begins, ends and reports."""
+
+    title: ClassVar[str] = "Run"
+
+    dry_run: bool = False
+    """Print what the run would do, like the command ``plan``, and write nothing."""
+    retry_failed: bool = False
+    """Try failed videos and clips again."""
+    overwrite: bool = False
+    """Remove what an earlier run wrote to the output, then start anew."""
+    accept_changes: bool = False
+    """Go on in an output that was begun with other options; new clips get the new ones."""
+    max_failed_share: float = option(0.05, unit="share of videos", ge=0, le=1)
+    """Largest share of failed videos with which the run still counts as finished (exit 3)."""
+    scratch_path: str | None = None
+    """Local folder for files in work; default: the system's folder for temporary files."""
+    progress_interval_s: float = option(30.0, unit="seconds", gt=0)
+    """Time between progress lines when the output is not a terminal."""
+    verbose: bool = False
+    """Log at debug level."""
+    perf_profile: bool = True
+    """Write seconds per stage to ``performance_stats_N.json``."""

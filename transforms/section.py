@@ -1,0 +1,36 @@
+"""How options are declared: once, in a section beside the stage that uses them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A group of options. Field name = option name, docstring under the field = its help text.
+
+    Sections group options in the code and in ``--help``; users see one flat list of names.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    title: ClassVar[str] = ""
+    """Heading of the group in ``--help`` and in ``docs/options.md``."""
+
+    def not_built(self) -> str | None:
+        """Return why this section cannot run yet, naming option, value and ways on; None if it can."""
+        return None
+
+
+def option(default: Any, *, unit: str = "", **bounds: Any) -> Any:
+    """Return the declaration of an option with a unit such as ``seconds``, ``frames`` or ``MiB``."""
+    return Field(default, json_schema_extra={"unit": unit} if unit else None, **bounds)
+
+
+def ignored(default: Any, *, instead: str) -> Any:
+    """Return the declaration of an upstream option that has no meaning here.
+
+    It is accepted with a warning that names ``instead``, what to use in its place.
+    """
+    return Field(default, json_schema_extra={"ignored": True, "instead": instead})

@@ -1,0 +1,1 @@
+"""From committed clips to WebDataset shards."""

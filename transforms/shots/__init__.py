@@ -1,0 +1,1 @@
+"""Where a video is cut: spans of shots or of fixed stride."""

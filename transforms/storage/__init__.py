@@ -1,0 +1,1 @@
+"""Where files lie: one interface over local folders and object stores."""

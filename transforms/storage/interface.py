@@ -1,0 +1,81 @@
+"""The one interface over local folders and object stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from transforms.errors import CurateError
+
+
+class StorageError(CurateError):
+    """A storage operation failed; the message names the object and the reason."""
+
+
+class NotFoundError(StorageError):
+    """There is no object at that URI."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """One stored object."""
+
+    uri: str
+    num_bytes: int
+    version: str
+    """Changes whenever the content may have changed; only for comparison."""
+
+
+ProblemHandler = Callable[[str, str], None]
+"""Called with (uri, reason) for what a listing cannot enter: a loop, a pipe, an unreadable folder."""
+
+
+class Storage(Protocol):
+    """Objects appear whole or not at all; a key ``d`` never stands beside a key ``d/x``."""
+
+    def read(self, uri: str) -> bytes:
+        """Return the whole object. Raises NotFoundError, StorageError."""
+        ...
+
+    def read_range(self, uri: str, start: int, length: int) -> bytes:
+        """Return bytes ``[start, start + length)``, fewer only at the object's end."""
+        ...
+
+    def open_seekable(self, uri: str) -> BinaryIO:
+        """Return a readable, seekable binary file over the object."""
+        ...
+
+    def stat(self, uri: str) -> ObjectStat:
+        """Return size and version. Raises NotFoundError."""
+        ...
+
+    def exists(self, uri: str) -> bool:
+        """Return whether there is an object at ``uri``."""
+        ...
+
+    def write(self, uri: str, data: bytes | Path) -> None:
+        """Store ``data`` (or the content of a local file), replacing what is there."""
+        ...
+
+    def create_if_absent(self, uri: str, data: bytes | Path) -> bool:
+        """Store ``data`` unless an object is there; return whether it was stored."""
+        ...
+
+    def replace_if(self, uri: str, data: bytes, version: str) -> bool:
+        """Replace the object if it still has ``version``; return whether it was replaced."""
+        ...
+
+    def list(self, uri: str, on_problem: ProblemHandler | None = None) -> Iterator[ObjectStat]:
+        """Yield every object below the folder ``uri``, sorted by path; nothing if it is missing."""
+        ...
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; nothing happens if there is none."""
+        ...
+
+    def local_file(self, uri: str, scratch: Path) -> AbstractContextManager[Path]:
+        """Return a context with a local path to read from: the file itself, or a copy in scratch."""
+        ...

@@ -1,0 +1,176 @@
+"""Local folders as storage."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat as stat_module
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from transforms.machine_locks import machine_lock
+from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
+
+TEMPORARY_PREFIX = ".tmp-"
+"""Names of unfinished files begin so; listings leave them out, a later run may sweep them."""
+
+
+class LocalStorage:
+    """Files below the local root; published by rename or link after an fsync."""
+
+    def read(self, uri: str) -> bytes:
+        """Return the whole file."""
+        with _named_errors(uri):
+            return Path(uri).read_bytes()
+
+    def read_range(self, uri: str, start: int, length: int) -> bytes:
+        """Return bytes ``[start, start + length)``, fewer only at the file's end."""
+        with _named_errors(uri), open(uri, "rb") as file:
+            file.seek(start)
+            return file.read(length)
+
+    def open_seekable(self, uri: str) -> BinaryIO:
+        """Return the file opened for reading."""
+        with _named_errors(uri):
+            return open(uri, "rb")
+
+    def stat(self, uri: str) -> ObjectStat:
+        """Return size and version (inode, size and time of change)."""
+        with _named_errors(uri):
+            return _object_stat(uri, os.stat(uri))
+
+    def exists(self, uri: str) -> bool:
+        """Return whether there is a file at ``uri``."""
+        return os.path.isfile(uri)
+
+    def write(self, uri: str, data: bytes | Path) -> None:
+        """Store ``data``, replacing what is there."""
+        with _named_errors(uri), _temporary(uri, data) as temporary:
+            os.replace(temporary, uri)
+        _sync_folder(uri)
+
+    def create_if_absent(self, uri: str, data: bytes | Path) -> bool:
+        """Store ``data`` unless a file is there; a hard link decides between two writers."""
+        if os.path.exists(uri):
+            return False
+        with _named_errors(uri), _temporary(uri, data) as temporary:
+            try:
+                os.link(temporary, uri)
+            except FileExistsError:
+                return False
+        _sync_folder(uri)
+        return True
+
+    def replace_if(self, uri: str, data: bytes, version: str) -> bool:
+        """Replace the file if it still has ``version``; a lock on this machine orders writers."""
+        with machine_lock("replace:" + uri):
+            if not os.path.exists(uri) or self.stat(uri).version != version:
+                return False
+            self.write(uri, data)
+        return True
+
+    def list(self, uri: str, on_problem: ProblemHandler | None = None) -> Iterator[ObjectStat]:
+        """Yield every file below ``uri``, sorted by path; links to folders above are problems."""
+        report = on_problem or _raise_problem
+        if os.path.isdir(uri):
+            yield from _walk(uri, frozenset(), report)
+
+    def delete(self, uri: str) -> None:
+        """Remove the file; nothing happens if there is none."""
+        with _named_errors(uri), contextlib.suppress(FileNotFoundError):
+            os.unlink(uri)
+
+    @contextlib.contextmanager
+    def local_file(self, uri: str, scratch: Path) -> Iterator[Path]:
+        """Return the file itself; nothing is copied."""
+        self.stat(uri)
+        yield Path(uri)
+
+
+@contextlib.contextmanager
+def _named_errors(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{uri}: no such file") from error
+    except OSError as error:
+        raise StorageError(f"{uri}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _temporary(uri: str, data: bytes | Path) -> Iterator[str]:
+    # The name is a uuid, never target + suffix: a target may already use all 255 bytes.
+    folder = os.path.dirname(uri)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, TEMPORARY_PREFIX + uuid.uuid4().hex)
+    try:
+        with open(temporary, "wb") as file:
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                with open(data, "rb") as source:
+                    shutil.copyfileobj(source, file, 1 << 20)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _sync_folder(uri: str) -> None:
+    handle = os.open(os.path.dirname(uri), os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _object_stat(uri: str, status: os.stat_result) -> ObjectStat:
+    version = f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+    return ObjectStat(uri=uri, num_bytes=status.st_size, version=version)
+
+
+def _raise_problem(uri: str, reason: str) -> None:
+    raise StorageError(f"{uri}: {reason}")
+
+
+def _walk(
+    folder: str, above: frozenset[tuple[int, int]], report: ProblemHandler
+) -> Iterator[ObjectStat]:
+    try:
+        status = os.stat(folder)
+        names = os.listdir(folder)
+    except OSError as error:
+        report(folder, f"cannot be listed: {error.strerror}")
+        return
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        report(folder, "is a symlink loop")
+        return
+    # Sorted as whole paths: a folder sorts as its name with a slash behind it.
+    entries = []
+    for name in names:
+        path = os.path.join(folder, name)
+        entries.append((name + "/" if os.path.isdir(path) else name, path))
+    for key, path in sorted(entries):
+        if key.endswith("/"):
+            yield from _walk(path, above | {identity}, report)
+        elif not os.path.basename(path).startswith(TEMPORARY_PREFIX):
+            yield from _file(path, report)
+
+
+def _file(path: str, report: ProblemHandler) -> Iterator[ObjectStat]:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        report(path, f"cannot be read: {error.strerror}")
+        return
+    if stat_module.S_ISREG(status.st_mode):
+        yield _object_stat(path, status)
+    else:
+        # A FIFO would block whoever opens it; sockets and devices are no videos either.
+        report(path, "is not a regular file")
