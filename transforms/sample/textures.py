@@ -79,7 +79,7 @@ def clouds(rng: np.random.Generator, size: Size) -> Planes:
         [(0, (84, 70, 140)), (0.4, (206, 112, 120)), (0.62, (252, 190, 130)), (1, (255, 240, 214))],
     ]
     picture = paint_field(field, colour_ramp(skies[int(rng.integers(2))]))
-    return picture._replace(y=add_light(picture.y, relief(field, strength=4)))
+    return picture._replace(y=add_light(picture.y, relief(field, strength=1.5)))
 
 
 def sea(rng: np.random.Generator, size: Size) -> Planes:
@@ -185,20 +185,32 @@ def stars(rng: np.random.Generator, size: Size) -> Planes:
 def lettering(rng: np.random.Generator, size: Size) -> Planes:
     """Return a wall of large words with shadows on soft stripes."""
     picture = plasma(rng, size)
-    words = ["SHOT BY SHOT", "FRAME BY FRAME", "CUT THE REEL", "KEEP THE BEST", "24 A SECOND"]
+    words = ["SHOT BY SHOT", "FRAME BY FRAME", "CUT THE REEL", "KEEP THE BEST", "24 A SECOND", "REEL"]
     luma = (picture.y * np.float32(0.45) + 10).astype(np.uint8)
     lines = 6
     dot = max(1, min(size) // (lines * 11))
     pitch = size[1] / max(1, round(size[1] / (dot * 11)))
+    words = [text for text in words if (6 * len(text) + 8) * dot <= size[0]]
     for line in range(round(size[1] / pitch)):
-        text = words[int(rng.integers(len(words)))] + "  "
-        row = np.tile(text_mask(text, dot_px=dot), (1, 1 + size[0] // (len(text) * 6 * dot)))
+        row = _filled_line(words[int(rng.integers(len(words)))], size[0], dot_px=dot)
         ink = np.zeros((size[1], size[0]), dtype=bool)
         top = round(line * pitch + dot)
-        ink[top : top + row.shape[0]] = np.roll(row[:, : size[0]], int(rng.integers(size[0])), axis=1)
+        ink[top : top + row.shape[0]] = np.roll(row, int(rng.integers(size[0])), axis=1)
         luma[np.roll(ink, (dot // 2 + 1, dot // 2 + 1), axis=(0, 1))] = 24
         luma[ink] = 222
-    return picture._replace(y=luma)
+    u, v = (((plane.astype(np.int16) - 128) // 2 + 128).astype(np.uint8) for plane in picture[1:])
+    return Planes(luma, u, v)
+
+
+def _filled_line(text: str, width: int, *, dot_px: int) -> NDArray[np.bool_]:
+    """Return a line of ``text`` as often as it fits, so spaced that it repeats after ``width`` px."""
+    ink = text_mask(text, dot_px=dot_px)
+    copies = max(1, width // (ink.shape[1] + 8 * dot_px))
+    line = np.zeros((ink.shape[0], width), dtype=bool)
+    for copy in range(copies):
+        left = copy * width // copies
+        line[:, left : left + ink.shape[1]] |= ink[:, : width - left]
+    return line
 
 
 def _wrapped(length: int, place: float) -> Field:
@@ -208,6 +220,7 @@ def _wrapped(length: int, place: float) -> Field:
 
 
 def _bright(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Return lively RGB colours, hue at random. Shape (count, 3)."""
+    """Return lively RGB colours, hue and depth at random. Shape (count, 3)."""
     hue = (rng.random(count)[:, None] + np.array([0.0, 1 / 3, 2 / 3])) % 1.0
-    return 255 * np.clip(np.abs(hue * 6 - 3) - 1, 0.14, 0.94)
+    pure = np.clip(np.abs(hue * 6 - 3) - 1, 0, 1)
+    return 255 * (0.16 + rng.uniform(0.35, 0.7, (count, 1)) * pure + rng.uniform(0, 0.14, (count, 1)))

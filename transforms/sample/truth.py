@@ -1,0 +1,68 @@
+"""What is known about a drawn file, as the JSON beside it tells it."""
+
+from fractions import Fraction
+
+from transforms.sample.block_code import describe_geometry
+from transforms.sample.container import WrittenTimes
+from transforms.sample.recipes import VideoRecipe
+from transforms.sample.scenes import scene_kind, scene_moves
+from transforms.sample.timeline import Timeline
+
+
+def describe_video(
+    name: str, recipe: VideoRecipe, timeline: Timeline, written: WrittenTimes, *, seed: int
+) -> dict[str, object]:
+    """Return the truth about the file ``name`` as plain JSON values.
+
+    ``cuts`` lists the first frame of each new shot and its PTS in the file's own ``time_base``;
+    frame numbers count from 0, and ``last_frame`` is included. ``pts`` is there for files of
+    variable rate only. ``rotation`` is in degrees counter-clockwise, as a player applies it.
+    """
+    width, height = recipe.size
+    sideways = recipe.rotation in (90, 270)
+    return {
+        "file": name,
+        "recipe": recipe.name,
+        "seed": seed,
+        "width": width,
+        "height": height,
+        "stored_width": height if sideways else width,
+        "stored_height": width if sideways else height,
+        "rotation": recipe.rotation,
+        "codec": recipe.codec,
+        "bits": 10 if recipe.codec == "hevc10" else 8,
+        "audio": recipe.audio,
+        "fps": str(average_rate(recipe, timeline)),
+        "variable_rate": recipe.variable_rate,
+        "num_frames": timeline.num_frames,
+        "seconds": float(timeline.duration),
+        "num_keyframes": written.num_keyframes,
+        "time_base": str(written.time_base),
+        "first_pts": int(written.pts[0]),
+        "pts": written.pts.tolist() if recipe.variable_rate else None,
+        "cuts": [
+            {"frame": shot.first_frame, "pts": int(written.pts[shot.first_frame]), "shot": shot.number}
+            for shot in timeline.shots[1:]
+        ],
+        "transitions": [
+            {"kind": t.kind, "first_frame": t.first_frame, "last_frame": t.last_frame, "cut_frame": t.cut_frame}
+            for t in timeline.transitions
+        ],
+        "shots": [
+            {
+                "shot": shot.number,
+                "scene": shot.scene,
+                "kind": scene_kind(shot.scene),
+                "moves": scene_moves(shot.scene),
+                "first_frame": shot.first_frame,
+                "last_frame": shot.end_frame - 1,
+            }
+            for shot in timeline.shots
+        ],
+        "block_code": describe_geometry(),
+    }
+
+
+def average_rate(recipe: VideoRecipe, timeline: Timeline) -> Fraction:
+    """Return frames per second, for a variable rate the average over the file."""
+    return timeline.num_frames / timeline.duration if recipe.variable_rate else recipe.fps
