@@ -1,0 +1,123 @@
+"""Counters that workers append to files of their own and the command line adds up."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+
+_WRITE_EVERY_SECONDS = 0.5
+
+
+class Counters:
+    """One process's counters in one folder.
+
+    Each process appends lines of deltas, such as ``{"clips_written": 3}``, to one file of its own,
+    so no two writers ever meet. Lines are written at most every half second; what waits is written
+    by a timer, at :meth:`close` and at the end of the process. A killed process loses at most its
+    last half second.
+
+    Args:
+        folder: Local folder of the counters' files; made when it is missing.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.pid = os.getpid()
+        self._path = Path(folder) / f"{socket.gethostname()}-{self.pid}-{uuid.uuid4().hex}.jsonl"
+        self._lock = threading.Lock()
+        self._waiting: Counter[str] = Counter()
+        self._written_at = 0.0
+        self._timer: threading.Timer | None = None
+
+    def add(self, **deltas: float) -> None:
+        """Add to the counters, e.g. ``add(clips_written=1, seconds_cut=10.0)``."""
+        with self._lock:
+            self._waiting.update(deltas)
+            wait = self._written_at + _WRITE_EVERY_SECONDS - time.monotonic()
+            if wait <= 0:
+                self._write()
+            elif self._timer is None:
+                self._timer = threading.Timer(wait, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._lock:
+            self._write()
+
+    def close(self) -> None:
+        """Write what waits and stop the timer; :meth:`add` may be called again."""
+        self.flush()
+
+    def _write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._waiting:
+            return
+        line = json.dumps(self._waiting, sort_keys=True) + "\n"
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # One write of one short line to a file opened for appending: a reader sees whole lines.
+        with self._path.open("ab", buffering=0) as file:
+            file.write(line.encode())
+        self._waiting.clear()
+        self._written_at = time.monotonic()
+
+
+_counters: dict[str, Counters] = {}
+_counters_lock = threading.Lock()
+
+
+def count(folder: str, **deltas: float) -> None:
+    """Add to this process's counters in ``folder``; callable from any thread."""
+    with _counters_lock:
+        counters = _counters.get(folder)
+        # A forked child has its parent's counters; it needs a file of its own.
+        if counters is None or counters.pid != os.getpid():
+            counters = _counters[folder] = Counters(folder)
+    counters.add(**deltas)
+
+
+def flush_counts() -> None:
+    """Write what waits in this process, for every folder."""
+    for counters in list(_counters.values()):
+        if counters.pid == os.getpid():
+            counters.close()
+
+
+atexit.register(flush_counts)
+
+
+class TotalsReader:
+    """Adds up the counters' files of a folder, reading only what is new since the last time."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        self._offsets: dict[Path, int] = {}
+        self._totals: Counter[str] = Counter()
+
+    def read(self) -> dict[str, float]:
+        """Return the totals so far; empty while there is no file."""
+        for path in sorted(self._folder.glob("*.jsonl")):
+            with path.open("rb") as file:
+                file.seek(self._offsets.get(path, 0))
+                data = file.read()
+            # The last line may still be on its way.
+            whole = data[: data.rfind(b"\n") + 1]
+            self._offsets[path] = self._offsets.get(path, 0) + len(whole)
+            for line in whole.splitlines():
+                self._totals.update(json.loads(line))
+        return dict(self._totals)
+
+
+def read_totals(folder: str) -> dict[str, float]:
+    """Return the sum of all counters' files in ``folder``."""
+    return TotalsReader(folder).read()
