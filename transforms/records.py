@@ -6,7 +6,7 @@ import dataclasses
 import uuid
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 
 def video_uuid(source_id: str) -> str:
@@ -218,10 +218,18 @@ class Clip:
     failure: Failure | None = None
     redone: bool = False
     """Whether an already committed clip was only looked at again for a stage turned on later."""
+    scratch: str = ""
+    """Handle of the clip's files: the worker's scratch folder, see media/clip_files.py."""
+    preview_names: tuple[str, ...] = ()
+    """File names of the previews in scratch."""
 
     def score(self, name: str) -> float | None:
         """Return the named score, or None when it was not measured."""
         return dict(self.scores).get(name)
+
+    def updated(self, **changes: Any) -> Clip:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
 
     def rejected(self, rejection: Rejection) -> Clip:
         """Return this clip turned down; an earlier rejection or failure stands."""

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
+import apache_beam as beam
+import numpy as np
+
+from transforms.clips.layout import plan_uri, video_record_uri
+from transforms.clips.plan import (
+    Plan,
+    chunk_ranges,
+    make_plan,
+    plan_to_json,
+    read_plan,
+    run_ranges,
+)
+from transforms.clips.video_record import video_record
+from transforms.errors import MediaError
+from transforms.failures import skip_failed
+from transforms.ingest.source_identity import source_identity
+from transforms.json_files import create_json
+from transforms.media.probe import keyframe_pts
+from transforms.progress import count
+from transforms.records import CutRun, SplitVideo
+from transforms.run_context import RunContext
 from transforms.section import Section, option
+from transforms.storage.interface import StorageError
+from transforms.storage.open_storage import storage_for
 
 
 class Chunking(Section):
@@ -14,3 +39,82 @@ class Chunking(Section):
 
     clip_re_chunk_size: int = option(32, unit="x 8 seconds of clips", ge=1)
     """Consecutive clips of one video form a chunk of this many times eight seconds."""
+
+
+def plan_video(split: SplitVideo, config: Chunking, context: RunContext) -> Plan:
+    """Return the video's plan; one that is already written stands.
+
+    Raises:
+        MediaError: The source cannot be read.
+    """
+    uri = plan_uri(context.root, split.video.video_uuid)
+    if not storage_for(uri).exists(uri):
+        create_json(uri, plan_to_json(_new_plan(split, config, context)))
+    return read_plan(uri)
+
+
+def _new_plan(split: SplitVideo, config: Chunking, context: RunContext) -> Plan:
+    durations = [span.end_seconds - span.start_seconds for span in split.spans]
+    chunks = chunk_ranges(durations, config.clip_re_chunk_size)
+    try:
+        entries = _entry_keyframes(split, chunks)
+        identity = source_identity(split.video.uri, split.video.num_bytes)
+    except StorageError as error:
+        raise MediaError("unreadable", str(error)) from error
+    return make_plan(
+        split,
+        source_identity=identity,
+        chunks=chunks,
+        runs=run_ranges(entries),
+        spans_fingerprint=context.spans_fingerprint,
+    )
+
+
+def _entry_keyframes(split: SplitVideo, chunks: list[tuple[int, int]]) -> list[int]:
+    # Only a schedule: whoever cuts finds the entry keyframe again in the packets themselves.
+    facts = split.facts
+    if not facts.has_keyframe_index or len(chunks) < 2:
+        return [0] * len(chunks)
+    with storage_for(split.video.uri).open_seekable(split.video.uri) as file:
+        keyframes = keyframe_pts(file, facts)
+    starts = [facts.first_pts + split.spans[first].start / facts.time_base for first, _ in chunks]
+    return [
+        max(0, int(np.searchsorted(keyframes, int(start), side="right")) - 1) for start in starts
+    ]
+
+
+@dataclass
+class PlanChunks(beam.PTransform):
+    """Write each video's plan and emit its runs.
+
+    Input: split videos. Output: one CutRun per run of chunks that share an entry keyframe.
+    ``.work/plans/{video}.json`` is written before anything is emitted: what is lost behind this
+    point shows against it. A video without spans gets its record here and emits nothing.
+    """
+
+    config: Chunking
+    context: RunContext
+
+    def expand(self, videos: beam.PCollection[SplitVideo]) -> beam.PCollection[CutRun]:
+        """Attach the planning."""
+        config, context = self.config, self.context
+        return (
+            videos
+            | beam.FlatMap(
+                skip_failed("plan", lambda split: plan_video(split, config, context), context)
+            ).with_output_types(Plan)
+            | "EmitRuns" >> beam.FlatMap(_emit_runs, context).with_output_types(CutRun)
+        )
+
+
+def _emit_runs(plan: Plan, context: RunContext) -> Iterator[CutRun]:
+    count(
+        context.progress_folder,
+        clips_planned=len(plan.spans),
+        seconds_planned=sum(span.end_seconds - span.start_seconds for span in plan.spans),
+    )
+    if not plan.spans:
+        create_json(video_record_uri(context.root, plan.video.rel), video_record(plan))
+    uri = plan_uri(context.root, plan.video.video_uuid)
+    for index in range(len(plan.runs)):
+        yield CutRun(plan_uri=uri, rel=plan.video.rel, run_index=index)

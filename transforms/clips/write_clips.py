@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
 from pydantic import field_validator
 
+from transforms.clips.chunk_tally import ChunkTally, commit_chunk
+from transforms.clips.commit_clip import commit_clip
+from transforms.clips.layout import meta_uri
+from transforms.clips.plan import read_plan
+from transforms.failures import write_failure
+from transforms.json_files import read_json
+from transforms.progress import count
+from transforms.records import Clip
+from transforms.run_context import RunContext
 from transforms.section import Section
 
 
@@ -35,13 +50,19 @@ class ClipOutput(Section):
     @classmethod
     def _accept_boolean(cls, value: object) -> object:
         # Upstream's version 2 made a boolean of this switch.
-        return {True: "predict2", False: "disable"}.get(value, value) if isinstance(value, bool) else value
+        if isinstance(value, bool):
+            return "predict2" if value else "disable"
+        return value
 
     def not_built(self) -> str | None:
         """Return which output was asked for that cannot be written yet."""
         if not self.upload_clips:
             return "upload_clips=false is not built yet; leave it at true"
-        for name in ("upload_clip_info_in_chunks", "upload_clip_info_in_lance", "upload_cds_parquet"):
+        for name in (
+            "upload_clip_info_in_chunks",
+            "upload_clip_info_in_lance",
+            "upload_cds_parquet",
+        ):
             if getattr(self, name):
                 return f"{name}=true is not built yet; one JSON per clip is written to metas/v0"
         if self.generate_cosmos_predict_dataset != "disable":
@@ -50,3 +71,82 @@ class ClipOutput(Section):
                 "built yet; leave it at disable and use the shard pipeline"
             )
         return None
+
+
+ChunkKey = tuple[str, int]
+"""(plan URI, chunk index)."""
+
+
+@dataclass
+class WriteClips(beam.PTransform):
+    """Commit clips and, when the last planned clip of a chunk is in, the chunk.
+
+    Input: clips with their outcome; a chunk's clips come in one bundle unless fusion is broken.
+    Output: the key of every chunk that is left open, for FinishChunks to repair; normally nothing.
+    Writes clips, previews, metadata, failures and records; each is created only if absent.
+    """
+
+    context: RunContext
+
+    def expand(self, clips: beam.PCollection[Clip]) -> beam.PCollection[ChunkKey]:
+        """Attach the writer."""
+        return clips | beam.ParDo(_WriteClips(self.context)).with_output_types(ChunkKey)
+
+
+class _WriteClips(beam.DoFn):
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._tallies: dict[ChunkKey, ChunkTally] = {}
+
+    def start_bundle(self) -> None:
+        self._tallies = {}
+
+    def process(self, clip: Clip) -> None:
+        key = (clip.plan_uri, clip.chunk_index)
+        tally = self._tallies.setdefault(
+            key, ChunkTally(read_plan(clip.plan_uri), clip.chunk_index)
+        )
+        _write(clip, tally, self._context)
+        if tally.complete:
+            commit_chunk(self._tallies.pop(key), self._context)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for key in self._tallies:
+            yield WindowedValue(key, MIN_TIMESTAMP, (GlobalWindow(),))
+
+
+def _write(clip: Clip, tally: ChunkTally, context: RunContext) -> None:
+    if clip.outcome == "committed":
+        tally.metas.append(read_json(meta_uri(context.root, clip.clip_id)))
+    elif clip.outcome == "no_frames":
+        tally.num_without_frames += 1
+    elif clip.failure is not None:
+        _write_clip_failure(clip, tally, context)
+        tally.failures[clip.clip_id] = clip.failure
+    else:
+        meta = commit_clip(clip, tally.plan, context)
+        tally.metas.append(meta)
+        kept = "rejection" not in meta
+        count(
+            context.progress_folder,
+            clips_written=int(kept),
+            clips_rejected=int(not kept),
+            bytes_written=meta["num_bytes"],
+        )
+
+
+def _write_clip_failure(clip: Clip, tally: ChunkTally, context: RunContext) -> None:
+    if clip.failure is None:
+        raise ValueError(f"clip {clip.clip_id} did not fail")
+    video, span = tally.plan.video, tally.plan.spans[clip.clip_index]
+    write_failure(
+        context,
+        clip.failure,
+        element_id=clip.clip_id,
+        source={
+            "video": video.uri,
+            "rel": video.rel,
+            "duration_span": [span.start_seconds, span.end_seconds],
+            "chunk_index": clip.chunk_index,
+        },
+    )

@@ -1,10 +1,28 @@
-"""List the inputs, leave out what is done, and fix the selection of this run."""
+"""List the inputs: a folder, one file, or a JSON list of paths."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import ClassVar
 
+from transforms.errors import UsageError
+from transforms.json_files import read_json
+from transforms.records import Video
 from transforms.section import Section, option
+from transforms.storage.interface import ObjectStat
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import absolute, is_inside, join, relative, scheme_of
+
+SIDECAR_SUFFIXES = frozenset(
+    ".aac .ass .bmp .cfg .csv .db .doc .docx .gif .gz .html .ico .ini .jpeg .jpg .json .jsonl .log "
+    ".m3u .m3u8 .md .md5 .nfo .npy .npz .parquet .pdf .pickle .pkl .png .py .rst .sh .sha1 .sha256 "
+    ".srt .sub .svg .tar .tif .tiff .toml .torrent .tsv .ttml .txt .url .vtt .webp .xml .xmp .yaml "
+    ".yml .zip".split()
+)
+"""Files with these endings are not videos; they are counted, not tried (contract App. B 13)."""
+SIDECAR_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini", ".gitignore", ".gitkeep"})
+MAX_NAME_BYTES = 255 - len("_0000000.json")
+"""A longer file name has no room for the name of its records."""
 
 
 class VideoInput(Section):
@@ -24,3 +42,96 @@ class VideoInput(Section):
     """Make ids as if the input lay at this path, so that moved or copied data keeps its ids."""
     limit: int = option(0, unit="videos", ge=0)
     """Most videos to select, 0 = all; videos already done do not count."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What was found at the input."""
+
+    videos: tuple[Video, ...]
+    """Sorted by relative path."""
+    num_sidecars: int = 0
+    """Files left out because their ending says that they are no videos."""
+    problems: tuple[tuple[str, str], ...] = ()
+    """(path, reason) of what could not be entered or is no regular file."""
+
+
+@dataclass
+class _Collector:
+    root: str
+    id_root: str
+    videos: list[Video] = field(default_factory=list)
+    num_sidecars: int = 0
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+    def report(self, uri: str, reason: str) -> None:
+        self.problems.append((uri, reason))
+
+    def add(self, stat: ObjectStat) -> None:
+        rel = relative(stat.uri, self.root)
+        name = rel.rsplit("/", 1)[-1]
+        problem = _name_problem(name)
+        if _is_sidecar(name):
+            self.num_sidecars += 1
+        elif problem:
+            self.report(stat.uri.encode("utf-8", "backslashreplace").decode(), problem)
+        else:
+            source_id = join(self.id_root, rel)
+            self.videos.append(
+                Video(uri=stat.uri, rel=rel, source_id=source_id, num_bytes=stat.num_bytes)
+            )
+
+
+def list_videos(config: VideoInput) -> Listing:
+    """Return every input that is worth a try, and what was left out and why.
+
+    Raises:
+        UsageError: No input is given, or a listed path lies outside ``input_video_path``.
+        NotFoundError: A listed file or the input itself is not there.
+        StorageError: The input cannot be read.
+    """
+    if not config.input_video_path:
+        raise UsageError("input_video_path is missing: give a folder of videos or one video file")
+    uri = absolute(config.input_video_path)
+    storage = storage_for(uri, profile=config.input_s3_profile_name)
+    # A single file is its own root's only entry: its id is made from its full path all the same.
+    root = uri.rsplit("/", 1)[0] if storage.exists(uri) else uri
+    collector = _Collector(root=root, id_root=absolute(config.id_root) if config.id_root else root)
+    if config.input_video_list_json_path:
+        for path in _listed_paths(config, root):
+            collector.add(storage.stat(path))
+    elif root != uri:
+        collector.add(storage.stat(uri))
+    else:
+        for stat in storage.list(uri, on_problem=collector.report):
+            collector.add(stat)
+    videos = tuple(sorted(collector.videos, key=lambda video: video.rel))
+    return Listing(videos, collector.num_sidecars, tuple(collector.problems))
+
+
+def _listed_paths(config: VideoInput, root: str) -> list[str]:
+    uri = absolute(str(config.input_video_list_json_path))
+    paths = read_json(uri)
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise UsageError(f"{uri}: must be a JSON array of paths")
+    resolved = [path if scheme_of(path) else absolute(path) for path in paths]
+    outside = [path for path in resolved if not is_inside(path, root) or path == root]
+    if outside:
+        raise UsageError(f"{uri}: {outside[0]} does not lie below input_video_path={root}")
+    return sorted(set(resolved))
+
+
+def _is_sidecar(name: str) -> bool:
+    lower = name.lower()
+    suffix = "." + lower.rsplit(".", 1)[-1] if "." in lower else ""
+    return suffix in SIDECAR_SUFFIXES or lower in SIDECAR_NAMES or lower.startswith("._")
+
+
+def _name_problem(name: str) -> str | None:
+    try:
+        num_bytes = len(name.encode())
+    except UnicodeEncodeError:
+        return "has a name that is not valid UTF-8; rename it"
+    if num_bytes > MAX_NAME_BYTES:
+        return f"has a name of {num_bytes} bytes; at most {MAX_NAME_BYTES} leave room for records"
+    return None

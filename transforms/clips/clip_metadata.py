@@ -1,0 +1,106 @@
+"""The metadata of a clip, ``metas/v0/{uuid}.json`` (contract §1.16): its existence is the commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transforms.annotate.windows import inclusive_window
+from transforms.clips.clip_state import KEPT_ONLY_STAGES
+from transforms.clips.layout import clip_uri
+from transforms.clips.plan import Plan
+from transforms.records import Clip, ClipFile, Window
+from transforms.records_json import fraction_text
+from transforms.run_context import SCHEMA_VERSION, RunContext
+
+
+def clip_metadata(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
+    """Return the metadata of a clip with a file: upstream's fields, then ours."""
+    if clip.file is None:
+        raise ValueError(f"clip {clip.clip_id} has no file")
+    span, facts = plan.spans[clip.clip_index], plan.facts
+    width, height = facts.display_size
+    return {
+        "span_uuid": clip.clip_id,
+        "source_video": plan.video.uri,
+        "duration_span": [span.start_seconds, span.end_seconds],
+        "width_source": width,
+        "height_source": height,
+        "framerate_source": float(facts.average_rate),
+        "clip_location": clip_uri(context.root, clip.clip_id, rejected=clip.rejection is not None),
+        **_file_fields(clip.file),
+        "source_id": plan.video.source_id,
+        "source_time_base": fraction_text(facts.time_base),
+        "chunk_index": clip.chunk_index,
+        "errors": [],
+        "has_caption": False,
+        "total_prompt_tokens": 0,
+        "total_output_tokens": 0,
+        "schema_version": SCHEMA_VERSION,
+        **annotations(clip, context),
+    }
+
+
+def annotations(clip: Clip, context: RunContext) -> dict[str, Any]:
+    """Return the fields that later stages add: scores, rejection, previews and stages."""
+    fields: dict[str, Any] = {"stages": stage_map(clip, context)}
+    motion = {
+        name.removeprefix("motion_"): value
+        for name, value in clip.scores
+        if name.startswith("motion_")
+    }
+    if motion:
+        fields["motion_score"] = motion
+    fields.update(clip.notes)
+    if clip.rejection is not None:
+        fields["rejection"] = {
+            "filter": clip.rejection.filter,
+            "score": clip.rejection.score,
+            "threshold": clip.rejection.threshold,
+        }
+    elif clip.preview_names:
+        fields["previews"] = sorted(clip.preview_names)
+    return fields
+
+
+def stage_map(clip: Clip, context: RunContext) -> dict[str, str]:
+    """Return stage to fingerprint for what was done; a rejected clip never sees later stages."""
+    done = dict(context.stages)
+    if clip.rejection is not None:
+        done = {stage: value for stage, value in done.items() if stage not in KEPT_ONLY_STAGES}
+    return done
+
+
+def merged_metadata(
+    committed: dict[str, Any], clip: Clip, plan: Plan, context: RunContext
+) -> dict[str, Any]:
+    """Return a committed clip's metadata with what a stage turned on later adds."""
+    added = annotations(clip, context)
+    # A fingerprint that stands stays: what it covers was not done again.
+    added["stages"] = {**added["stages"], **committed.get("stages", {})}
+    rejected = clip.rejection is not None or "rejection" in committed
+    location = clip_uri(context.root, clip.clip_id, rejected=rejected)
+    merged = {**committed, **added, "clip_location": location}
+    if rejected:
+        merged.pop("previews", None)
+    return merged
+
+
+def _file_fields(file: ClipFile) -> dict[str, Any]:
+    return {
+        "width": file.width,
+        "height": file.height,
+        "framerate": file.framerate,
+        "num_frames": file.num_frames,
+        "video_codec": file.video_codec,
+        "num_bytes": file.num_bytes,
+        "sha256": file.sha256,
+        "source_span_pts": list(file.source_span_pts),
+        "made_by": file.made_by,
+        "windows": [_window_fields(window) for window in file.windows],
+        "valid": bool(file.windows),
+    }
+
+
+def _window_fields(window: Window) -> dict[str, int]:
+    start_frame, end_frame = inclusive_window((window.start_frame, window.end_frame))
+    return {"start_frame": start_frame, "end_frame": end_frame, "num_bytes": window.num_bytes}

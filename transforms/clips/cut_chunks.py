@@ -1,0 +1,164 @@
+"""Cut the clips of each run in children, several runs at once, and look at every clip."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
+from apache_beam.utils.windowed_value import WindowedValue
+
+from transforms.clips.cut_settings import CutSettings
+from transforms.clips.layout import packet_index_uri
+from transforms.clips.plan import Plan, read_plan
+from transforms.clips.run_work import RunWork, find_work, without_changed_source
+from transforms.media.children import ChildPool, ClipReport, CutJob, JobDone
+from transforms.progress import count
+from transforms.records import Clip, CutRun
+from transforms.run_context import RunContext
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import join, scheme_of
+
+
+@dataclass
+class CutChunks(beam.PTransform):
+    """Cut runs into clips and look at each finished clip once.
+
+    Input: runs, in any order. Output: every planned clip of their unfinished chunks, exactly once:
+    cut (pending), committed before, failed, or without frames. Clips come as they finish; their
+    files lie in the worker's scratch folder until WriteClips takes them.
+    """
+
+    settings: CutSettings
+    context: RunContext
+
+    def expand(self, runs: beam.PCollection[CutRun]) -> beam.PCollection[Clip]:
+        """Attach the cut."""
+        return runs | beam.ParDo(_CutRuns(self.settings, self.context)).with_output_types(Clip)
+
+
+class _OpenJob:
+    """A run that a child works on."""
+
+    def __init__(self, work: RunWork, plan: Plan, resources: contextlib.ExitStack) -> None:
+        self.waiting = {clip.clip_id: clip for clip in work.pending}
+        self.plan = plan
+        self.resources = resources
+
+
+class _CutRuns(beam.DoFn):
+    """Keeps one run per child going and one queued; open runs belong to this instance."""
+
+    def __init__(self, settings: CutSettings, context: RunContext) -> None:
+        self._settings = settings
+        self._context = context
+        self._pool: ChildPool | None = None
+        self._jobs: dict[str, _OpenJob] = {}
+
+    def start_bundle(self) -> None:
+        # Outputs of a run belong to the bundle that brought it.
+        if self._jobs:
+            raise RuntimeError(f"{len(self._jobs)} runs of an earlier bundle are still open")
+
+    def process(self, run: CutRun) -> Iterator[Clip]:
+        plan = read_plan(run.plan_uri)
+        work = without_changed_source(find_work(run, plan, self._context), plan)
+        yield from work.ready
+        if not work.pending:
+            return
+        pool = self._open_pool()
+        while pool.capacity == 0:
+            yield from self._finished(block=True)
+        self._submit(run, work, plan)
+        yield from self._finished(block=False)
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        while self._jobs:
+            for clip in self._finished(block=True):
+                yield WindowedValue(clip, MIN_TIMESTAMP, (GlobalWindow(),))
+
+    def teardown(self) -> None:
+        # Called also after an exception of a later step, which skips finish_bundle.
+        for job in self._jobs.values():
+            job.resources.close()
+        self._jobs.clear()
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def _open_pool(self) -> ChildPool:
+        if self._pool is None:
+            scratch = Path(self._context.scratch) / f"worker-{os.getpid()}"
+            scratch.mkdir(parents=True, exist_ok=True)
+            self._pool = ChildPool(scratch, self._settings.num_children)
+        return self._pool
+
+    def _submit(self, run: CutRun, work: RunWork, plan: Plan) -> None:
+        pool = self._open_pool()
+        resources = contextlib.ExitStack()
+        storage = storage_for(plan.video.uri)
+        source = resources.enter_context(storage.local_file(plan.video.uri, pool.scratch))
+        job_id = f"{plan.video.video_uuid}-{run.run_index}"
+        self._jobs[job_id] = _OpenJob(work, plan, resources)
+        pool.submit(
+            CutJob(
+                job_id=job_id,
+                source=str(source),
+                facts=plan.facts,
+                index_path=self._index_path(plan, pool),
+                clips=work.job_clips,
+                encode=self._settings.encode,
+                look=self._settings.look,
+            )
+        )
+
+    def _index_path(self, plan: Plan, pool: ChildPool) -> str:
+        uri = packet_index_uri(self._context.root, plan.video.video_uuid)
+        if scheme_of(uri):
+            uri = join(str(pool.scratch), "index", f"{plan.video.video_uuid}.npz")
+        Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        return uri
+
+    def _finished(self, *, block: bool) -> Iterator[Clip]:
+        for report in self._open_pool().reports(block=block):
+            if isinstance(report, JobDone):
+                job = self._jobs.pop(report.job_id)
+                job.resources.close()
+                if job.waiting:
+                    raise RuntimeError(f"a child left out clips: {sorted(job.waiting)}")
+                count(self._context.progress_folder, **_timings(report))
+                continue
+            job = self._jobs[report.job_id]
+            clip = _reported(job.waiting.pop(report.clip_id), report, self._open_pool().scratch)
+            span = job.plan.spans[clip.clip_index]
+            count(
+                self._context.progress_folder,
+                clips_cut=1,
+                seconds_cut=span.end_seconds - span.start_seconds,
+            )
+            yield clip
+
+
+def _timings(done: JobDone) -> dict[str, float]:
+    timings = {f"cpu_seconds_{part}": seconds for part, seconds in done.seconds.items()}
+    return {"frames_decoded": done.num_decoded, **timings}
+
+
+def _reported(clip: Clip, report: ClipReport, scratch: Path) -> Clip:
+    """Return the clip with what the child found."""
+    if report.failure is not None:
+        return clip.failed(report.failure)
+    if report.file is None:
+        return clip.updated(outcome="no_frames")
+    return clip.updated(
+        file=report.file,
+        scores=tuple(sorted({**dict(clip.scores), **report.scores}.items())),
+        notes=tuple(sorted(report.notes.items())),
+        preview_names=tuple(report.preview_files),
+        scratch=str(scratch),
+    )

@@ -1,0 +1,18 @@
+"""Everything the cut and the look need to know, resolved once before the run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transforms.media.encode_settings import EncodeSettings
+from transforms.media.look_settings import LookSettings
+
+
+@dataclass(frozen=True)
+class CutSettings:
+    """How clips are encoded and what is measured on them."""
+
+    encode: EncodeSettings
+    look: LookSettings
+    num_children: int
+    """Children per worker process; machine-wide slots bound how many of them work at once."""

@@ -1,0 +1,88 @@
+"""Where everything lies below the output root (contract §1.16, architecture §7)."""
+
+from __future__ import annotations
+
+from transforms.storage.uris import join
+
+CLIPS = "clips"
+FILTERED_CLIPS = "filtered_clips"
+METAS = "metas"
+PREVIEWS = "previews"
+PROCESSED_VIDEOS = "processed_videos"
+PROCESSED_CHUNKS = "processed_clip_chunks"
+FAILURES = "failures"
+RUNS = "runs"
+WORK = ".work"
+OUTPUT_FOLDERS = (
+    # Commits first: whoever removes an output removes the proof of work before the work.
+    PROCESSED_VIDEOS,
+    PROCESSED_CHUNKS,
+    METAS,
+    FAILURES,
+    RUNS,
+    WORK,
+    PREVIEWS,
+    FILTERED_CLIPS,
+    CLIPS,
+)
+"""Folders this program writes in an output root, in the order in which they are removed."""
+
+
+def clip_uri(root: str, clip_id: str, *, rejected: bool) -> str:
+    """Return where a clip's mp4 lies."""
+    return join(root, FILTERED_CLIPS if rejected else CLIPS, f"{clip_id}.mp4")
+
+
+def meta_uri(root: str, clip_id: str, version: str = "v0") -> str:
+    """Return a clip's metadata file: its existence is the clip's commit."""
+    return join(root, METAS, version, f"{clip_id}.json")
+
+
+def previews_uri(root: str, clip_id: str, name: str) -> str:
+    """Return where one preview of a clip lies."""
+    return join(root, PREVIEWS, clip_id, name)
+
+
+def video_record_uri(root: str, rel: str) -> str:
+    """Return a video's record."""
+    return join(root, PROCESSED_VIDEOS, f"{rel}.json")
+
+
+def chunk_record_uri(root: str, rel: str, chunk_index: int) -> str:
+    """Return a chunk's record: its existence is the chunk's commit."""
+    return join(root, PROCESSED_CHUNKS, f"{rel}_{chunk_index}.json")
+
+
+def plan_uri(root: str, video_uuid: str) -> str:
+    """Return a video's plan."""
+    return join(root, WORK, "plans", f"{video_uuid}.json")
+
+
+def packet_index_uri(root: str, video_uuid: str) -> str:
+    """Return the numpy sidecar with a video's packet times."""
+    return join(root, WORK, "index", f"{video_uuid}.npz")
+
+
+def failure_uri(root: str, stage: str, element_id: str) -> str:
+    """Return the failure file of a video or clip in a stage."""
+    return join(root, FAILURES, stage, f"{element_id}.json")
+
+
+def options_uri(root: str) -> str:
+    """Return the resolved options and fingerprints of an output."""
+    return join(root, RUNS, "options.json")
+
+
+def current_run_uri(root: str) -> str:
+    """Return the selection of an unfinished run."""
+    return join(root, RUNS, "current.json")
+
+
+def finished_run_uri(root: str, number: int) -> str:
+    """Return the record of a finished run."""
+    return join(root, RUNS, f"{number:04d}.json")
+
+
+def summary_uri(root: str) -> str:
+    """Return the summary of everything ever processed into an output."""
+    return join(root, "summary.json")

@@ -1,0 +1,135 @@
+"""A video's plan: every clip, chunk and run that the video will be cut into."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transforms.json_files import read_json
+from transforms.records import Span, SplitVideo, Video, VideoFacts
+from transforms.records_json import (
+    facts_from_json,
+    facts_to_json,
+    span_from_json,
+    span_to_json,
+    video_to_json,
+)
+from transforms.run_context import SCHEMA_VERSION
+
+CHUNK_UNIT_SECONDS = 8
+"""``clip_re_chunk_size`` counts in these (contract §1.6)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What ``.work/plans/{video_uuid}.json`` holds."""
+
+    video: Video
+    facts: VideoFacts
+    source_identity: str
+    spans: tuple[Span, ...]
+    chunks: tuple[tuple[int, int], ...]
+    """Half-open ranges of clip indices."""
+    runs: tuple[tuple[int, int], ...]
+    """Half-open ranges of chunk indices that share an entry keyframe."""
+    uncovered: tuple[tuple[float, float, str], ...]
+    spans_fingerprint: str
+
+    def chunk_spans(self, chunk_index: int) -> tuple[Span, ...]:
+        """Return the planned clips of a chunk."""
+        first, end = self.chunks[chunk_index]
+        return self.spans[first:end]
+
+
+def chunk_ranges(
+    durations_seconds: Sequence[float], clip_re_chunk_size: int
+) -> list[tuple[int, int]]:
+    """Return half-open ranges of clips: a chunk closes when its whole seconds reach the limit.
+
+    Example:
+        >>> chunk_ranges([10.0] * 60, 32)
+        [(0, 26), (26, 52), (52, 60)]
+    """
+    ranges: list[tuple[int, int]] = []
+    first, seconds = 0, 0
+    for index, duration in enumerate(durations_seconds):
+        seconds += int(duration)
+        if seconds >= clip_re_chunk_size * CHUNK_UNIT_SECONDS:
+            ranges.append((first, index + 1))
+            first, seconds = index + 1, 0
+    if first < len(durations_seconds):
+        ranges.append((first, len(durations_seconds)))
+    return ranges
+
+
+def run_ranges(entry_keyframes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return half-open ranges of consecutive chunks with the same entry keyframe.
+
+    Args:
+        entry_keyframes: For each chunk the number of the keyframe its decoding starts from.
+
+    Example:
+        >>> run_ranges([0, 0, 3, 5])
+        [(0, 2), (2, 3), (3, 4)]
+    """
+    ranges: list[tuple[int, int]] = []
+    for index, keyframe in enumerate(entry_keyframes):
+        if ranges and entry_keyframes[index - 1] == keyframe:
+            ranges[-1] = (ranges[-1][0], index + 1)
+        else:
+            ranges.append((index, index + 1))
+    return ranges
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON values."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "video": video_to_json(plan.video),
+        "facts": facts_to_json(plan.facts),
+        "source_identity": plan.source_identity,
+        "clips": [span_to_json(span) for span in plan.spans],
+        "chunks": [list(chunk) for chunk in plan.chunks],
+        "runs": [list(run) for run in plan.runs],
+        "uncovered": [list(item) for item in plan.uncovered],
+        "spans_fingerprint": plan.spans_fingerprint,
+    }
+
+
+@functools.lru_cache(maxsize=8)
+def read_plan(uri: str) -> Plan:
+    """Return the plan at ``uri``; a plan never changes once written, so a process keeps a few."""
+    values = read_json(uri)
+    return Plan(
+        video=Video(**values["video"]),
+        facts=facts_from_json(values["facts"]),
+        source_identity=values["source_identity"],
+        spans=tuple(span_from_json(clip) for clip in values["clips"]),
+        chunks=tuple((first, end) for first, end in values["chunks"]),
+        runs=tuple((first, end) for first, end in values["runs"]),
+        uncovered=tuple((start, end, reason) for start, end, reason in values["uncovered"]),
+        spans_fingerprint=values["spans_fingerprint"],
+    )
+
+
+def make_plan(
+    split: SplitVideo,
+    *,
+    source_identity: str,
+    chunks: Sequence[tuple[int, int]],
+    runs: Sequence[tuple[int, int]],
+    spans_fingerprint: str,
+) -> Plan:
+    """Return the plan of a split video."""
+    return Plan(
+        video=split.video,
+        facts=split.facts,
+        source_identity=source_identity,
+        spans=split.spans,
+        chunks=tuple(chunks),
+        runs=tuple(runs),
+        uncovered=split.uncovered,
+        spans_fingerprint=spans_fingerprint,
+    )

@@ -1,0 +1,104 @@
+"""Whether a video is done, failed or open, told from its records alone."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Any
+
+from transforms.clips.layout import (
+    FAILURES,
+    PROCESSED_CHUNKS,
+    PROCESSED_VIDEOS,
+    chunk_record_uri,
+    failure_uri,
+    video_record_uri,
+)
+from transforms.json_files import read_json_if_there
+from transforms.records import Video
+from transforms.run_context import RunContext
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import join
+
+VIDEO_STAGES = ("probe", "split", "plan")
+"""Stages in which a whole video fails; behind them single clips do."""
+
+
+class VideoState(enum.Enum):
+    """What remains to be done for a video."""
+
+    OPEN = "open"
+    """Something planned is not committed, or an active stage is missing."""
+    FAILED = "failed"
+    """Nothing is left but what failed; ``retry_failed`` opens it again."""
+    DONE = "done"
+    """Everything planned is committed."""
+
+
+def read_states(context: RunContext, videos: Iterable[Video]) -> dict[str, VideoState]:
+    """Return the state of each video by its relative path.
+
+    Reads one object per finished video and one per finished chunk; two listings tell the rest.
+    """
+    storage = storage_for(context.root)
+    records = {
+        stat.uri
+        for folder in (PROCESSED_VIDEOS, PROCESSED_CHUNKS)
+        for stat in storage.list(join(context.root, folder))
+    }
+    failed = {
+        stat.uri.rsplit("/", 1)[-1].removesuffix(".json")
+        for stage in VIDEO_STAGES
+        for stat in storage.list(join(context.root, FAILURES, stage))
+    }
+    return {video.rel: _state(context, video, records, failed) for video in videos}
+
+
+def _state(context: RunContext, video: Video, records: set[str], failed: set[str]) -> VideoState:
+    if video.video_uuid in failed:
+        return VideoState.FAILED
+    uri = video_record_uri(context.root, video.rel)
+    record = read_json_if_there(uri) if uri in records else None
+    if record is None:
+        return VideoState.OPEN
+    states = [
+        chunk_state(context, video.rel, index, records)
+        for index in range(record["num_clip_chunks"])
+    ]
+    if VideoState.OPEN in states:
+        return VideoState.OPEN
+    return VideoState.FAILED if VideoState.FAILED in states else VideoState.DONE
+
+
+def chunk_state(
+    context: RunContext, rel: str, chunk_index: int, records: set[str] | None = None
+) -> VideoState:
+    """Return the state of a chunk from its record; ``records`` saves asking for what is not there."""
+    uri = chunk_record_uri(context.root, rel, chunk_index)
+    record = read_json_if_there(uri) if records is None or uri in records else None
+    if record is None:
+        return VideoState.OPEN
+    return record_state(context, record)
+
+
+def record_state(context: RunContext, record: dict[str, Any]) -> VideoState:
+    """Return the state that a chunk's record tells."""
+    if context.missing_stages(record.get("stages", {})):
+        return VideoState.OPEN
+    return VideoState.FAILED if record["num_clips_failed"] else VideoState.DONE
+
+
+def reopen_failed(context: RunContext, video: Video) -> None:
+    """Remove what says that the video or clips of it failed: first the record, then the failure."""
+    storage = storage_for(context.root)
+    for stage in VIDEO_STAGES:
+        storage.delete(failure_uri(context.root, stage, video.video_uuid))
+    record = read_json_if_there(video_record_uri(context.root, video.rel))
+    for index in range(record["num_clip_chunks"] if record else 0):
+        uri = chunk_record_uri(context.root, video.rel, index)
+        chunk = read_json_if_there(uri)
+        if chunk is None or not chunk["num_clips_failed"]:
+            continue
+        storage.delete(uri)
+        for clip in chunk["failed_clips"]:
+            storage.delete(failure_uri(context.root, clip["stage"], clip["span_uuid"]))

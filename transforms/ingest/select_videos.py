@@ -1,0 +1,118 @@
+"""Choose the videos of a run: an unfinished run's first, then new ones up to the limit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.clips.layout import current_run_uri, failure_uri
+from transforms.clips.video_state import VideoState, read_states, reopen_failed
+from transforms.ingest.list_videos import Listing, VideoInput, list_videos
+from transforms.json_files import read_json_if_there, write_json
+from transforms.progress import count
+from transforms.records import Failure, Video
+from transforms.run_context import SCHEMA_VERSION, RunContext
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a run will work on."""
+
+    videos: tuple[Video, ...]
+    """Still to be done, sorted by relative path."""
+    rels: tuple[str, ...]
+    """The whole selection of the run, with those an interrupted run already finished."""
+    num_done: int
+    """Inputs that need nothing more."""
+    listing: Listing
+
+
+def select_videos(config: VideoInput, context: RunContext) -> Selection:
+    """Return the run's selection without changing anything.
+
+    The videos of an unfinished run come first and count against ``limit``; of the others those
+    that are neither done nor failed are added up to it (decisions: selection and runs).
+    """
+    listing = list_videos(config)
+    states = read_states(context, listing.videos)
+    current = read_json_if_there(current_run_uri(context.root)) or {"rels": []}
+    begun = set(current["rels"])
+    open_states = {VideoState.OPEN} | ({VideoState.FAILED} if context.retry_failed else set())
+    selected = [video for video in listing.videos if video.rel in begun]
+    fresh = [
+        video
+        for video in listing.videos
+        if video.rel not in begun and states[video.rel] in open_states
+    ]
+    if config.limit:
+        fresh = fresh[: max(0, config.limit - len(selected))]
+    videos = [video for video in selected if states[video.rel] in open_states] + fresh
+    return Selection(
+        videos=tuple(sorted(videos, key=lambda video: video.rel)),
+        rels=tuple(sorted(video.rel for video in selected + fresh)),
+        num_done=sum(state is VideoState.DONE for state in states.values()),
+        listing=listing,
+    )
+
+
+def begin_selection(config: VideoInput, context: RunContext) -> Iterator[Video]:
+    """Store the run's selection in ``runs/current.json`` and emit the videos to work on.
+
+    Emits nothing and stores nothing when everything is done, unless an unfinished run waits for
+    its end.
+    """
+    selection = select_videos(config, context)
+    _report_problems(selection.listing, context)
+    if not selection.rels:
+        return
+    if context.retry_failed:
+        for video in selection.videos:
+            reopen_failed(context, video)
+    write_json(current_run_uri(context.root), _content(selection, context))
+    count(context.progress_folder, videos_selected=len(selection.videos))
+    yield from selection.videos
+
+
+def _content(selection: Selection, context: RunContext) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": context.run_id,
+        "rels": list(selection.rels),
+        "num_input_videos": len(selection.listing.videos),
+        "num_sidecars": selection.listing.num_sidecars,
+        "problems": [list(problem) for problem in selection.listing.problems],
+    }
+
+
+def _report_problems(listing: Listing, context: RunContext) -> None:
+    for uri, reason in listing.problems:
+        _logger.warning("%s %s; it is left out", uri, reason)
+    if listing.num_sidecars:
+        _logger.info("%d files are no videos by their names: left out", listing.num_sidecars)
+
+
+@dataclass
+class ListVideos(beam.PTransform[Any, Any]):
+    """Emit the videos of this run.
+
+    Input: the pipeline's root. Output: one Video per selected input, sorted by relative path;
+    what another run finished is left out. Stores ``runs/current.json`` before the first one.
+    """
+
+    config: VideoInput
+    context: RunContext
+
+    def expand(self, root: Any) -> beam.PCollection[Video]:
+        """Attach the listing to the pipeline's root."""
+        return (
+            root
+            | beam.Impulse()
+            | beam.FlatMap(lambda _, config, context: begin_selection(config, context),
+                           self.config, self.context).with_output_types(Video)
+        )

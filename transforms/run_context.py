@@ -1,0 +1,36 @@
+"""What every stage of one run shares; small, frozen and picklable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCHEMA_VERSION = 1
+"""Version of every JSON file this program writes; part of the fingerprints."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where a run writes and which stages are active in it."""
+
+    root: str
+    """Output root of ``split``."""
+    run_id: str
+    """Unique name of this run; temporaries lie under it."""
+    scratch: str
+    """Local folder for files in work, on every worker."""
+    progress_folder: str
+    """Local folder of the counters' files."""
+    stages: tuple[tuple[str, str], ...]
+    """Active stages of a clip in order: (stage, fingerprint)."""
+    spans_fingerprint: str
+    """Fingerprint of the options that decide where videos are cut."""
+    retry_failed: bool = False
+    annotation_version: str = "v0"
+
+    def fingerprint(self, stage: str) -> str | None:
+        """Return the fingerprint of an active stage, None when the stage is off."""
+        return dict(self.stages).get(stage)
+
+    def missing_stages(self, done: dict[str, str]) -> set[str]:
+        """Return the active stages that ``done`` (stage to fingerprint) lacks."""
+        return {stage for stage, _ in self.stages} - set(done)
