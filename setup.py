@@ -1,0 +1,59 @@
+"""Packages, dependencies and extras of beam-curate."""
+
+import runpy
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+README = HERE / "README.md"
+TEST = [
+    "hypothesis>=6.100",
+    "imageio-ffmpeg>=0.5",
+    "jsonschema>=4.20",
+    "pytest>=8",
+    "pytest-timeout>=2.3",
+    "setuptools>=64",
+    "build>=1.2",
+    "wheel>=0.43",
+]
+LINT = ["import-linter>=2", "mypy>=1.10", "ruff>=0.6", "types-PyYAML>=6"]
+
+setup(
+    name="beam-curate",
+    version=runpy.run_path(str(HERE / "beam_pipeline" / "version.py"))["VERSION"],
+    description="Curate raw video into training shards on Apache Beam, in Cosmos-Curate's formats",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    # Never bare find_packages(): it would ship whatever folder gets an __init__.py one day.
+    packages=[
+        *find_packages(include=["beam_pipeline*", "transforms*", "runners*"]),
+        "configs",
+    ],
+    package_data={"configs": ["*.yaml", "*.json"], "beam_pipeline": ["py.typed"]},
+    install_requires=[
+        "apache-beam>=2.77,<3",
+        "av>=17",
+        "boto3>=1.34",
+        "google-cloud-storage>=2.16",
+        "numpy>=2",
+        "pyarrow>=16",
+        "pydantic>=2.7",
+        "pyyaml>=6",
+        "rich>=13",
+        "webdataset>=0.2.86",
+    ],
+    extras_require={
+        "models": ["torch>=2.4", "torchvision>=0.19", "transformers>=4.49"],
+        "vllm": ["vllm>=0.8"],
+        "ocr": ["rapidocr>=2"],
+        "viewer": ["streamlit>=1.36"],
+        "service": ["fastapi>=0.110", "uvicorn>=0.29"],
+        "gcp": ["apache-beam[gcp]>=2.77,<3"],
+        "test": TEST,
+        "lint": LINT,
+    },
+    entry_points={"console_scripts": ["beam-curate = beam_pipeline.cli:run_and_exit"]},
+)
