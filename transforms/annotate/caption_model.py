@@ -1,0 +1,34 @@
+"""Which model's captions are meant: the one option that split and shard share."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from transforms.section import Section, ignored, option
+
+
+class CaptionModel(Section):
+    """The caption model, and where model files come from."""
+
+    title: ClassVar[str] = "Caption model"
+
+    captioning_algorithm: Literal[
+        "cosmos_r1",
+        "cosmos_r2",
+        "gemini",
+        "nemotron",
+        "openai",
+        "qwen",
+        "qwen3_5_27b",
+        "qwen3_vl_235b",
+        "qwen3_vl_235b_fp8",
+        "qwen3_vl_30b",
+        "qwen3_vl_30b_fp8",
+        "vllm_async",
+    ] = option("qwen")
+    """Which model captions; shard reads the field {captioning_algorithm}_caption."""
+    model_weights_path: str = ignored(
+        "s3://your_bucket_name/model_weights/",
+        instead="models are looked for in the Hugging Face cache and hub (HF_HOME, HF_ENDPOINT)",
+    )
+    """Upstream's bucket of model weights."""
