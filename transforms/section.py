@@ -18,9 +18,19 @@ class Section(BaseModel):
     title: ClassVar[str] = ""
     """Heading of the group in ``--help`` and in ``docs/options.md``."""
 
+    aliases: ClassVar[dict[str, str]] = {}
+    """Other spellings that upstream knows -> name of the option."""
+
+    auto_option: ClassVar[str] = ""
+    """The switch of this section that may be ``auto``, if there is one."""
+
     def not_built(self) -> str | None:
         """Return why this section cannot run yet, naming option, value and ways on; None if it can."""
         return None
+
+    def decide_auto(self) -> tuple[bool, str]:
+        """Return what ``auto`` means for this section's switch on this machine, and why."""
+        raise NotImplementedError(f"{type(self).__name__} has no option that may be auto")
 
 
 def option(default: Any, *, unit: str = "", **bounds: Any) -> Any:

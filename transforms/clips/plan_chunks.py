@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import apache_beam as beam
 import numpy as np
 
+from transforms.clips.chunking import Chunking
 from transforms.clips.layout import plan_uri, video_record_uri
 from transforms.clips.plan import (
     Plan,
@@ -27,18 +27,8 @@ from transforms.media.probe import keyframe_pts
 from transforms.progress import count
 from transforms.records import CutRun, SplitVideo
 from transforms.run_context import RunContext
-from transforms.section import Section, option
 from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for
-
-
-class Chunking(Section):
-    """How consecutive clips are grouped."""
-
-    title: ClassVar[str] = "Chunks"
-
-    clip_re_chunk_size: int = option(32, unit="x 8 seconds of clips", ge=1)
-    """Consecutive clips of one video form a chunk of this many times eight seconds."""
 
 
 def plan_video(split: SplitVideo, config: Chunking, context: RunContext) -> Plan:
