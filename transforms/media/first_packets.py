@@ -1,0 +1,100 @@
+"""What the first packets of a video stream tell: first PTS, frame durations, rotation."""
+
+from __future__ import annotations
+
+import gc
+import struct
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+_MAX_PACKETS = 48
+_MAX_BYTES = 256 * 1024
+_MAX_DECODED = 8
+"""Packets given to the decoder at most to get one picture out of it."""
+
+
+@dataclass(frozen=True)
+class FirstPackets:
+    """Facts of the first packets; at most 48 packets or about 256 KiB are read."""
+
+    pts: NDArray[np.int64]
+    """Sorted PTS in ticks, shape (N,); empty when the packets have none."""
+    encrypted: bool
+    rotation_degrees: int
+    """Clockwise turn that shows the picture upright: 0, 90, 180 or 270."""
+    mirrored: bool
+    """Whether the display matrix also mirrors the picture."""
+
+
+def read_first_packets(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> FirstPackets:
+    """Read the first packets and decode one picture for its display matrix.
+
+    PyAV shows the display matrix only on decoded frames. A picture that does not decode is no
+    error here: it is taken as upright, and the cut will say what is wrong with the file.
+    """
+    pts: list[int] = []
+    encrypted = False
+    num_bytes = 0
+    turn: tuple[int, bool] | None = None
+    for number, packet in enumerate(container.demux(stream)):
+        if packet.size == 0:
+            break
+        encrypted = encrypted or packet.has_sidedata("encryption_info")
+        time = packet.dts if packet.pts is None else packet.pts
+        if time is not None and not packet.is_discard:
+            pts.append(time)
+        if turn is None and not encrypted and number < _MAX_DECODED:
+            turn = _turn_of_picture(stream, packet)
+        num_bytes += packet.size
+        if number + 1 >= _MAX_PACKETS or num_bytes >= _MAX_BYTES:
+            break
+    rotation, mirrored = turn or (0, False)
+    return FirstPackets(np.array(sorted(pts), dtype=np.int64), encrypted, rotation, mirrored)
+
+
+def _turn_of_picture(stream: av.VideoStream, packet: av.Packet) -> tuple[int, bool] | None:
+    """Return (rotation, mirrored) of the packet's picture, or None when it gives none."""
+    decoder = stream.codec_context
+    try:
+        # Flushing makes a decoder that reorders give its only picture at once.
+        frames = [*decoder.decode(packet), *decoder.decode(None)]
+    except av.error.FFmpegError:
+        frames = []
+    decoder.flush_buffers()
+    turn = display_turn(frames[0]) if frames else None
+    frames.clear()
+    gc.collect()  # side data and frame refer to each other
+    return turn
+
+
+def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
+    """Return the frame's (clockwise rotation in degrees, mirrored) by its display matrix."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0, False
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])
+    if a * d - b * c < 0:
+        return 0, True
+    return round(-frame.rotation / 90) * 90 % 360, False
+
+
+def variable_frame_rate(times: NDArray[np.int64]) -> bool:
+    """Whether frame times (ticks, increasing) are unevenly spaced beyond rounding to ticks.
+
+    Example:
+        >>> variable_frame_rate(np.array([0, 33, 67, 100]))
+        False
+        >>> variable_frame_rate(np.array([0, 33, 67, 133]))
+        True
+    """
+    steps = np.diff(times)
+    if len(steps) < 2:
+        return False
+    middle = float(np.median(steps))
+    off = np.abs(steps - middle)
+    return bool((off > max(1.0, 0.001 * middle)).any() or (off > 0.5 * middle).any())
