@@ -1,0 +1,232 @@
+"""The one look at a finished clip: decode it once, let every observer see every frame."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec.context import Flags2
+from numpy.typing import NDArray
+
+from transforms.annotate.windows import caption_windows
+from transforms.errors import MediaError
+from transforms.media.look_settings import LookSettings, MotionSettings, PreviewSettings
+from transforms.media.observers.frame_count import FrameCount
+from transforms.media.observers.motion import PATCH, Motion
+from transforms.media.observers.motion_proxy import ProxyMotion
+from transforms.media.observers.observer import Observer
+from transforms.media.observers.preview_frames import PreviewFrames, preview_size
+from transforms.records import Window
+
+__all__ = ["LookResult", "LookSettings", "MotionSettings", "PreviewSettings", "look"]
+
+HASH_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LookResult:
+    """What the look found."""
+
+    num_bytes: int
+    """Size of the file."""
+    sha256: str
+    """Of the file, as hexadecimal digits."""
+    width: int
+    """Pixels, as stored."""
+    height: int
+    """Pixels, as stored."""
+    framerate: float
+    """Average frames per second as the container states it; 0.0 when it does not."""
+    num_frames: int
+    """Decoded frames."""
+    video_codec: str
+    """For example h264, av1: the format, not the decoder."""
+    windows: tuple[Window, ...]
+    """Caption windows; they tile the clip. Empty for clips of fewer than four frames."""
+    scores: dict[str, float]
+    """``motion_global_mean`` and ``motion_per_patch_min_256`` when measured."""
+    notes: dict[str, str]
+    """``motion_missing``: ``resolution_too_small`` or ``no_vectors``."""
+    preview_files: tuple[str, ...]
+    """Names inside the preview folder, one per window."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    """What the container says about the clip's video stream, and the sizes of its packets."""
+
+    size: tuple[int, int]
+    sample_aspect_ratio: Fraction | None
+    codec: str
+    fps: Fraction | None
+    time_base: Fraction
+    duration_seconds: float
+    packet_bytes: NDArray[np.int64]
+    """Bytes of the packet that each frame is in, in presentation order. Shape (N,)."""
+
+
+def look(path: Path, settings: LookSettings, *, preview_folder: Path) -> LookResult:
+    """Return what there is to know about a finished clip, from one decode of its file.
+
+    The file is read three times (checksum, packet list, decode) and decoded once.
+
+    Args:
+        path: The clip; its best video stream is looked at.
+        settings: Which observers to run.
+        preview_folder: Where previews are written; made when there are any. Nothing is written
+            there for windows that do not decode.
+
+    Raises:
+        MediaError: ``clip_does_not_decode``: the file cannot be opened as video, holds fewer
+            packets than it states, fails to decode, changes its frame size, or yields another
+            number of frames than it has packets.
+        OSError: The file or the preview folder cannot be read or written.
+    """
+    num_bytes, sha256 = _checksum(path)
+    clip = _read_packets(path)
+    spans = caption_windows(
+        len(clip.packet_bytes), size=settings.window_size, remainder=settings.remainder_threshold
+    )
+    count = FrameCount(name=path.name, num_expected=len(clip.packet_bytes), size=clip.size)
+    observers: list[Observer] = [count]
+    if settings.motion is not None:
+        observers.append(_motion_observer(clip, settings.motion))
+    if settings.previews is not None and spans:
+        preview_folder.mkdir(parents=True, exist_ok=True)
+        observers.append(_preview_observer(clip, settings.previews, spans, preview_folder))
+    for index, frame in enumerate(_decode(path, export_vectors=settings.motion is not None)):
+        for observer in observers:
+            observer.observe(frame, index)
+    findings = [observer.finish() for observer in observers]
+    return LookResult(
+        num_bytes=num_bytes,
+        sha256=sha256,
+        width=clip.size[0],
+        height=clip.size[1],
+        framerate=float(clip.fps or 0),
+        num_frames=count.num_frames,
+        video_codec=clip.codec,
+        windows=tuple(
+            Window(start, end, int(clip.packet_bytes[start:end].sum())) for start, end in spans
+        ),
+        scores={name: value for found in findings for name, value in found.scores.items()},
+        notes={name: text for found in findings for name, text in found.notes.items()},
+        preview_files=tuple(name for found in findings for name in found.files),
+    )
+
+
+def _checksum(path: Path) -> tuple[int, str]:
+    """Return size and SHA-256 of a file."""
+    digest, num_bytes = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(HASH_BLOCK_BYTES):
+            digest.update(block)
+            num_bytes += len(block)
+    return num_bytes, digest.hexdigest()
+
+
+def _read_packets(path: Path) -> _Clip:
+    """Return the facts of the clip's video stream; nothing is decoded."""
+    pts: list[int] = []
+    num_bytes: list[int] = []
+    num_read = 0
+    try:
+        with av.open(str(path)) as container:
+            stream = _video_stream(container, path)
+            for packet in container.demux(stream):
+                if not packet.size:
+                    continue  # the empty packet that ends the stream
+                num_read += 1
+                if packet.is_discard:
+                    continue  # outside the edit list: decoded, never shown
+                pts.append(packet.pts if packet.pts is not None else num_read)
+                num_bytes.append(packet.size)
+            clip = _stream_facts(stream, np.array(num_bytes, dtype=np.int64)[np.argsort(pts)])
+            num_stated = stream.frames
+    except av.FFmpegError as error:
+        raise _undecodable(path, f"cannot be read: {error}") from error
+    if num_read < num_stated:
+        raise _undecodable(path, f"states {num_stated} frames but holds only {num_read}")
+    if not num_bytes:
+        raise _undecodable(path, "holds no video packet")
+    return clip
+
+
+def _stream_facts(stream: av.VideoStream, packet_bytes: NDArray[np.int64]) -> _Clip:
+    """Return what the stream's header says, with the duration counted where it is silent."""
+    fps, time_base = stream.average_rate, stream.time_base
+    assert time_base is not None  # of every demuxed stream
+    if stream.duration is not None:
+        duration = float(stream.duration * time_base)
+    else:
+        duration = float(len(packet_bytes) / fps) if fps else 0.0
+    return _Clip(
+        size=(stream.codec_context.width, stream.codec_context.height),
+        sample_aspect_ratio=stream.sample_aspect_ratio,
+        codec=stream.codec_context.codec.canonical_name,
+        fps=fps,
+        time_base=time_base,
+        duration_seconds=duration,
+        packet_bytes=packet_bytes,
+    )
+
+
+def _decode(path: Path, *, export_vectors: bool) -> Iterator[av.VideoFrame]:
+    """Yield the clip's frames in presentation order, with H.264 motion vectors if asked for."""
+    try:
+        with av.open(str(path)) as container:
+            stream = _video_stream(container, path)
+            stream.codec_context.thread_type = "NONE"
+            stream.codec_context.thread_count = 1
+            if export_vectors and stream.codec_context.name == "h264":
+                stream.codec_context.flags2 |= Flags2.export_mvs
+            yield from container.decode(stream)
+    except av.FFmpegError as error:
+        raise _undecodable(path, f"fails to decode: {error}") from error
+
+
+def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """Return the stream to look at."""
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream):
+        raise _undecodable(path, "has no video stream")
+    return stream
+
+
+def _motion_observer(clip: _Clip, settings: MotionSettings) -> Observer:
+    """Return the observer that scores motion: directly on H.264, else on a proxy."""
+    if clip.codec == "h264" or min(clip.size) < PATCH:
+        return Motion(
+            settings, size=clip.size, fps=clip.fps, duration_seconds=clip.duration_seconds
+        )
+    return ProxyMotion(
+        settings,
+        size=clip.size,
+        fps=clip.fps,
+        duration_seconds=clip.duration_seconds,
+        time_base=clip.time_base,
+    )
+
+
+def _preview_observer(
+    clip: _Clip, settings: PreviewSettings, spans: list[tuple[int, int]], folder: Path
+) -> Observer:
+    """Return the observer that writes the previews."""
+    size = preview_size(
+        *clip.size,
+        sample_aspect_ratio=clip.sample_aspect_ratio,
+        target_height=settings.target_height,
+    )
+    return PreviewFrames(
+        settings, windows=spans, time_base=clip.time_base, size=size, folder=folder
+    )
+
+
+def _undecodable(path: Path, what: str) -> MediaError:
+    """Return the error for a clip that nobody could train on."""
+    return MediaError("clip_does_not_decode", f"the clip {path.name} {what}")

@@ -1,0 +1,39 @@
+"""What the look is to find out about a clip: plain values, read without importing FFmpeg."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MotionSettings:
+    """How densely motion is sampled (contract §1.8)."""
+
+    target_fps: float = 2.0
+    """Frames to use per second of clip."""
+    target_duration_ratio: float = 0.5
+    """Share of the clip's sampled frames to use, never fewer than ten of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewSettings:
+    """What the previews look like (contract §1.15)."""
+
+    target_fps: int = 1
+    """Pictures per second."""
+    target_height: int = 240
+    """Height in pixels; the width keeps the proportions of the picture as displayed, made even."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookSettings:
+    """What to find out about a clip; JSON-able by ``dataclasses.asdict``."""
+
+    window_size: int = 256
+    """Frames of a caption window."""
+    remainder_threshold: int = 128
+    """Frames that the rest of a clip needs to be a window of its own."""
+    motion: MotionSettings | None = None
+    """None: no motion scores."""
+    previews: PreviewSettings | None = None
+    """None: no previews."""
