@@ -28,7 +28,7 @@ def crc8(value: int) -> int:
 
     Example:
         >>> crc8(0), crc8(1)
-        (222, 217)
+        (209, 214)
     """
     crc = CRC_START
     for byte in value.to_bytes(4, "big"):
@@ -55,7 +55,9 @@ def code_bits(frame: int, shot: int) -> NDArray[np.bool_]:
         )
     word = frame << SHOT_BITS | shot
     word = word << CRC_BITS | crc8(word)
-    bits = [bool(word >> shift & 1) for shift in range(FRAME_BITS + SHOT_BITS + CRC_BITS - 1, -1, -1)]
+    bits = [
+        bool(word >> shift & 1) for shift in range(FRAME_BITS + SHOT_BITS + CRC_BITS - 1, -1, -1)
+    ]
     pattern = np.zeros((ROWS, COLUMNS), dtype=bool)
     pattern[1, 1:-1:2] = True
     pattern[2:-1, 1:-1] = np.array(bits).reshape(ROWS - 3, COLUMNS - 2)

@@ -10,7 +10,9 @@ from transforms.sample.planes import Plane, Planes
 Rgb = tuple[int, int, int]
 Stop = tuple[float, Rgb]
 
-_BT709 = np.array([[0.1826, 0.6142, 0.0620], [-0.1006, -0.3386, 0.4392], [0.4392, -0.3989, -0.0403]])
+_BT709 = np.array(
+    [[0.1826, 0.6142, 0.0620], [-0.1006, -0.3386, 0.4392], [0.4392, -0.3989, -0.0403]]
+)
 _OFFSET = np.array([16.0, 128.0, 128.0])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -79,7 +80,8 @@ def read_times(path: Path) -> WrittenTimes:
 def _add_video(
     output: av.container.OutputContainer, recipe: VideoRecipe, timeline: Timeline
 ) -> VideoStream:
-    stream = output.add_stream(_CODECS[recipe.codec], rate=recipe.fps, options=_options(recipe))
+    name, options = _CODECS[recipe.codec], _options(recipe)
+    stream = cast(VideoStream, output.add_stream(name, rate=recipe.fps, options=options))
     width, height = recipe.size
     if recipe.rotation in (90, 270):
         width, height = height, width
@@ -102,7 +104,13 @@ def _add_video(
 
 def _options(recipe: VideoRecipe) -> dict[str, str]:
     if recipe.codec == "vp9":
-        return {"deadline": "realtime", "cpu-used": "8", "crf": "30", "b": "0", "lag-in-frames": "0"}
+        return {
+            "deadline": "realtime",
+            "cpu-used": "8",
+            "crf": "30",
+            "b": "0",
+            "lag-in-frames": "0",
+        }
     if recipe.codec == "hevc10":
         params = "pools=none:frame-threads=1:log-level=none"
         return {"preset": "ultrafast", "crf": "22", "x265-params": params}
@@ -157,7 +165,7 @@ def _to_frame(picture: Planes, recipe: VideoRecipe) -> av.VideoFrame:
     dtype = np.uint16 if name.endswith("10le") else np.uint8
     for target, plane in zip(frame.planes, turned, strict=True):
         rows, columns = plane.shape
-        stored = np.frombuffer(target, dtype).reshape(rows, -1)[:, :columns]  # type: ignore[arg-type]
+        stored = np.frombuffer(memoryview(target), dtype).reshape(rows, -1)[:, :columns]
         if dtype is np.uint16:
             np.left_shift(plane, 2, out=stored, dtype=np.uint16)
         else:

@@ -61,7 +61,11 @@ def _transition_at(timeline: Timeline, shot: Shot, frame: int) -> Transition | N
 
 
 def _blend(
-    canvas: Planes, other: Planes, transition: Transition, frame: int, neighbour: tuple[_Scenes, int]
+    canvas: Planes,
+    other: Planes,
+    transition: Transition,
+    frame: int,
+    neighbour: tuple[_Scenes, int],
 ) -> None:
     """Mix the neighbouring shot, or black, into ``canvas``."""
     length = transition.last_frame - transition.first_frame + 1

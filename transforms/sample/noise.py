@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 Field = NDArray[np.float32]
 
 
-def smooth_noise(rng: np.random.Generator, *, shape: tuple[int, int], cells: tuple[int, int]) -> Field:
+def smooth_noise(
+    rng: np.random.Generator, *, shape: tuple[int, int], cells: tuple[int, int]
+) -> Field:
     """Return one octave of noise in [0, 1) that repeats at its edges. Shape ``shape`` (H, W).
 
     Args:

@@ -9,7 +9,7 @@ Plane = NDArray[np.uint8]
 
 
 class Planes(NamedTuple):
-    """One picture: luma (H, W) and the two colour planes (H/2, W/2), all uint8; H and W are even."""
+    """One picture: luma (H, W) and two colour planes (H/2, W/2), uint8; H and W are even."""
 
     y: Plane
     u: Plane

@@ -80,25 +80,32 @@ def draw_sample_set(
         progress: Called with one line of text before each file that is drawn.
 
     Raises:
-        ValueError: ``seconds`` is not a positive number, or ``seed`` is negative.
+        ValueError: ``seconds`` is not a positive number, ``seed`` is negative, or the record in
+            the folder is damaged.
         OSError: The folder cannot be written.
     """
     planned = plan_sample_set(seconds=seconds, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
-    done: _Manifest = {"version": DRAWING_VERSION, "seed": seed, "seconds": seconds, "files": {}}
+    manifest: _Manifest = {
+        "version": DRAWING_VERSION,
+        "seed": seed,
+        "seconds": seconds,
+        "files": {},
+    }
     old = _read_manifest(folder)
-    same = {**old, "files": {}} == done
-    if not same:
+    if {**old, "files": {}} == manifest:
+        manifest = old
+    else:
         _remove_leftovers(folder, old, {name for video in planned for name in _names(video)})
     for number, video in enumerate(planned, start=1):
-        hashes = {name: _sha256(folder / name) for name in _names(video)}
-        if not same or any(not digest or old["files"].get(n) != digest for n, digest in hashes.items()):
-            if progress is not None:
-                progress(f"drawing {video.name} ({number} of {len(planned)}, {video.seconds:.0f} s)")
-            _draw(folder, video)
-            hashes = {name: _sha256(folder / name) for name in _names(video)}
-        done["files"].update(hashes)
-        _write_json(folder / MANIFEST_NAME, {**done, "files": {**(old["files"] if same else {}), **done["files"]}})
+        if _is_complete(folder, video, manifest):
+            continue
+        if progress is not None:
+            progress(f"drawing {video.name} ({number} of {len(planned)}, {video.seconds:.0f} s)")
+        path = folder / video.name
+        draw_video(path, video.recipe, seconds=video.seconds, seed=video.seed, turn=video.turn)
+        manifest["files"].update({name: _sha256(folder / name) for name in _names(video)})
+        _write_json(folder / MANIFEST_NAME, manifest)
     return [_describe(folder, video) for video in planned]
 
 
@@ -123,7 +130,9 @@ def plan_sample_set(*, seconds: float, seed: int) -> list[PlannedVideo]:
     return planned
 
 
-def draw_video(path: Path, recipe: VideoRecipe, *, seconds: float, seed: int, turn: int = 0) -> None:
+def draw_video(
+    path: Path, recipe: VideoRecipe, *, seconds: float, seed: int, turn: int = 0
+) -> None:
     """Draw one video of any length to ``path``, and its truth to ``<stem>.truth.json`` beside it.
 
     Both are written under another name first, and appear when they are complete.
@@ -135,7 +144,8 @@ def draw_video(path: Path, recipe: VideoRecipe, *, seconds: float, seed: int, tu
         written = read_times(part)
         if len(written.pts) != timeline.num_frames:
             raise RuntimeError(
-                f"{path}: {timeline.num_frames} frames were drawn, the file holds {len(written.pts)}"
+                f"{path}: {timeline.num_frames} frames were drawn, but the file holds "
+                f"{len(written.pts)}"
             )
         truth = describe_video(path.name, recipe, timeline, written, seed=seed)
         _write_json(truth_path(path), truth)
@@ -163,10 +173,9 @@ def _file_lengths(seconds: float) -> Iterator[float]:
             yield max(SHORTEST_SHOT_SECONDS, recipe.seconds * seconds / (turns * total))
 
 
-def _draw(folder: Path, video: PlannedVideo) -> None:
-    draw_video(
-        folder / video.name, video.recipe, seconds=video.seconds, seed=video.seed, turn=video.turn
-    )
+def _is_complete(folder: Path, video: PlannedVideo, manifest: _Manifest) -> bool:
+    recorded = [manifest["files"].get(name) for name in _names(video)]
+    return None not in recorded and recorded == [_sha256(folder / n) for n in _names(video)]
 
 
 def _names(video: PlannedVideo) -> tuple[str, str]:
@@ -191,8 +200,19 @@ def _read_manifest(folder: Path) -> _Manifest:
     path = folder / MANIFEST_NAME
     if not path.exists():
         return {"version": 0, "seed": 0, "seconds": 0.0, "files": {}}
-    manifest: _Manifest = json.loads(path.read_text(encoding="utf-8"))
-    return manifest
+    try:
+        manifest: _Manifest = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            "version": manifest["version"],
+            "seed": manifest["seed"],
+            "seconds": manifest["seconds"],
+            "files": manifest["files"],
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path}: expected the record of a sample set, cannot read it ({error}); "
+            "remove it, or draw into another folder"
+        ) from error
 
 
 def _remove_leftovers(folder: Path, old: _Manifest, kept: set[str]) -> None:

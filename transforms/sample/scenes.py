@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from transforms.sample import textures
+from transforms.sample.lettering import lettering
 from transforms.sample.planes import Planes, copy_planes
 from transforms.sample.skylines import Layer, city, valley
 from transforms.sample.sprites import Sprite, balloon, marble, sailboat, stamp
@@ -16,10 +17,10 @@ from transforms.sample.textures import Size, Texture, repeat
 
 Kind = Literal["moving", "static", "dark"]
 
-_SPEED = (0.0055, 0.0085)
+_SPEED = (0.004, 0.0065)
 """Range of camera speeds in shares of (width + height) per frame at up to 30 fps. Upstream calls a
 clip still below a mean of 0.00098 in the same unit (contract §1.8); the slowest layer at 60 fps
-moves at more than twice that."""
+moves at about one and a half times that."""
 
 
 class Scene(Protocol):
@@ -60,7 +61,9 @@ class Bounce:
         """Return the top left corner of the sprite in px."""
         x, y = (
             _triangle(start + speed * frame, max(1, room - own))
-            for start, speed, room, own in zip(self.start, self.speed, size, self.sprite.size, strict=True)
+            for start, speed, room, own in zip(
+                self.start, self.speed, size, self.sprite.size, strict=True
+            )
         )
         return x, y
 
@@ -116,7 +119,7 @@ _PANNED = {
     "glass": textures.glass,
     "plasma": textures.plasma,
     "granite": textures.granite,
-    "lettering": textures.lettering,
+    "lettering": lettering,
     "stars": textures.stars,
 }
 _LAYERED = {"valley": valley, "city": city}

@@ -32,7 +32,9 @@ class Layer:
         x %= self.texture.period[0]
         mask = self.opaque[self.top : self.solid, x : x + width]
         half = self.opaque[self.top : self.solid : 2, x - x % 2 : x - x % 2 + width : 2]
-        for into, plane, ridge, share in zip(canvas, source, (mask, half, half), (1, 2, 2), strict=True):
+        for into, plane, ridge, share in zip(
+            canvas, source, (mask, half, half), (1, 2, 2), strict=True
+        ):
             top, solid = self.top // share, self.solid // share
             into[solid:] = plane[solid:]
             np.copyto(into[top:solid], plane[top:solid], where=ridge)
@@ -46,7 +48,9 @@ def valley(rng: np.random.Generator, size: Size) -> list[Layer]:
         ridge = base - rise * (_ridge(rng, size, 2 + step) - 0.3)
         top, foot = far + (near - far) * step / 3, far + (near - far) * min(1, step / 3 + 0.25)
         ramp = colour_ramp([(0, _rgb(top)), (1, _rgb(foot))])
-        layers.append(_layer(rng, size, ridge, ramp, speed=0.85 + 0.25 * step, grain=36 + 20 * step))
+        layers.append(
+            _layer(rng, size, ridge, ramp, speed=0.85 + 0.25 * step, grain=36 + 20 * step)
+        )
     return layers
 
 
@@ -111,7 +115,9 @@ def _with_windows(rng: np.random.Generator, layer: Layer, size: Size, *, step: i
         planes.y[:height, left : left + width][part] = y
         planes.u[: height // 2, left // 2 : (left + width) // 2][part[::2, ::2]] = u
         planes.v[: height // 2, left // 2 : (left + width) // 2][part[::2, ::2]] = v
-    return Layer(Texture(planes, layer.texture.period), layer.opaque, layer.top, layer.solid, layer.speed)
+    return Layer(
+        Texture(planes, layer.texture.period), layer.opaque, layer.top, layer.solid, layer.speed
+    )
 
 
 def _ridge(rng: np.random.Generator, size: Size, number: int) -> Field:

@@ -28,14 +28,16 @@ class Sprite:
 
 def stamp(canvas: Planes, sprite: Sprite, *, x: int, y: int) -> None:
     """Draw ``sprite`` with its top left corner at (``x``, ``y``) px; what sticks out is cut off."""
-    width, height = sprite.size
     _stamp_plane(canvas.y, sprite.planes.y, sprite.opacity, (x, y))
     for into, plane in ((canvas.u, sprite.planes.u), (canvas.v, sprite.planes.v)):
         _stamp_plane(into, plane, sprite.half_opacity, (x // 2, y // 2))
 
 
 def make_sprite(rgb: NDArray[np.floating], opacity: NDArray[np.floating]) -> Sprite:
-    """Return a sprite of ``rgb`` (H, W, 3) in [0, 255] and ``opacity`` (H, W) in [0, 1]; even sides."""
+    """Return a sprite of ``rgb`` (H, W, 3) in [0, 255] and ``opacity`` (H, W) in [0, 1].
+
+    H and W are even.
+    """
     yuv = to_yuv(np.asarray(rgb, dtype=np.float64))
     share = np.rint(np.clip(opacity, 0, 1) * 256).astype(np.uint16)
     planes = Planes(yuv[..., 0], yuv[::2, ::2, 1], yuv[::2, ::2, 2])
@@ -60,7 +62,9 @@ def balloon(diameter: int, rgb: NDArray[np.floating]) -> Sprite:
     y = (np.arange(sides[1]) / diameter * 2 - 1.05)[:, None]
     x = (np.arange(sides[0]) / diameter * 2 - 1.1)[None, :]
     # Below its middle the envelope narrows towards the basket.
-    width = np.where(y < 0, np.clip(1 - y**2, 0, 1) ** 0.5, np.clip(1 - (y / 1.45) ** 2, 0, 1) ** 0.9)
+    width = np.where(
+        y < 0, np.clip(1 - y**2, 0, 1) ** 0.5, np.clip(1 - (y / 1.45) ** 2, 0, 1) ** 0.9
+    )
     around = np.clip(x / np.maximum(width, 0.05), -1, 1)
     stripe = (np.floor((np.arcsin(around) / np.pi + 0.5) * 7) % 2)[..., None]
     light = np.clip(0.95 - 0.35 * around - 0.2 * y, 0.3, 1.05)[..., None]

@@ -32,7 +32,9 @@ def table(rng: np.random.Generator, size: Size) -> Planes:
     )
     room = paint_field(rows, ramp)
     wood = fractal_noise(rng, shape=(height, width), cells=(24, 3), octaves=3)
-    room = room._replace(y=add_light(room.y, (wood - np.float32(0.5)) * np.where(rows > 0.675, 50, 6)))
+    room = room._replace(
+        y=add_light(room.y, (wood - np.float32(0.5)) * np.where(rows > 0.675, 50, 6))
+    )
     _hang_picture(rng, room)
     for place in (0.14, 0.36, 0.63):
         ball = marble(round(min(size) * rng.uniform(0.14, 0.22)), 255 * rng.uniform(0.2, 0.9, 3))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.sample.bitmap_font import text_mask
 from transforms.sample.colours import Stop, add_light, colour_ramp, paint_field, paint_index, to_yuv
 from transforms.sample.noise import Field, fractal_noise, relief, smooth_noise
 from transforms.sample.planes import Planes
@@ -75,7 +74,12 @@ def clouds(rng: np.random.Generator, size: Size) -> Planes:
     """Return a sky full of clouds; its blue and the hour of the day vary with ``rng``."""
     field = fractal_noise(rng, shape=size[::-1], cells=cells(size, 3), octaves=6)
     skies: list[list[Stop]] = [
-        [(0, (52, 120, 206)), (0.42, (120, 178, 232)), (0.62, (236, 242, 248)), (1, (255, 255, 255))],
+        [
+            (0, (52, 120, 206)),
+            (0.42, (120, 178, 232)),
+            (0.62, (236, 242, 248)),
+            (1, (255, 255, 255)),
+        ],
         [(0, (84, 70, 140)), (0.4, (206, 112, 120)), (0.62, (252, 190, 130)), (1, (255, 240, 214))],
     ]
     picture = paint_field(field, colour_ramp(skies[int(rng.integers(2))]))
@@ -86,7 +90,12 @@ def sea(rng: np.random.Generator, size: Size) -> Planes:
     """Return waves with light on their crests, wide and low."""
     down, across = cells(size, 5)
     waves = fractal_noise(rng, shape=size[::-1], cells=(down * 3, across), octaves=4)
-    stops: list[Stop] = [(0, (4, 42, 74)), (0.5, (16, 98, 128)), (0.8, (70, 166, 178)), (1, (224, 246, 240))]
+    stops: list[Stop] = [
+        (0, (4, 42, 74)),
+        (0.5, (16, 98, 128)),
+        (0.8, (70, 166, 178)),
+        (1, (224, 246, 240)),
+    ]
     picture = paint_field(waves, colour_ramp(stops))
     return picture._replace(y=add_light(picture.y, relief(waves, strength=8)))
 
@@ -97,11 +106,18 @@ def bricks(rng: np.random.Generator, size: Size) -> Planes:
     rows = 2 * max(2, round(9 * height / min(size) / 2))
     columns = max(3, round(5 * width / min(size)))
     y = np.arange(height)[:, None] * np.float32(rows / height)
-    x = np.arange(width)[None, :] * np.float32(columns / width) + (y.astype(int) % 2) * np.float32(0.5)
+    x = np.arange(width)[None, :] * np.float32(columns / width) + (y.astype(int) % 2) * np.float32(
+        0.5
+    )
     brick = y.astype(int) * columns + x.astype(int) % columns
     in_mortar = (y % 1 < 0.13) | (x % 1 < 0.06)
     index = np.where(in_mortar, 255, rng.integers(40, 220, rows * columns)[brick])
-    stops: list[Stop] = [(0, (96, 44, 34)), (0.5, (160, 74, 52)), (0.88, (206, 128, 92)), (1, (186, 178, 166))]
+    stops: list[Stop] = [
+        (0, (96, 44, 34)),
+        (0.5, (160, 74, 52)),
+        (0.88, (206, 128, 92)),
+        (1, (186, 178, 166)),
+    ]
     picture = paint_index(index, colour_ramp(stops))
     grain = fractal_noise(rng, shape=(height, width), cells=cells(size, 12), octaves=4)
     edge = np.where((y % 1 < 0.2) & ~in_mortar, np.float32(14), np.float32(0))
@@ -114,7 +130,11 @@ def tiles(rng: np.random.Generator, size: Size) -> Planes:
     y = np.arange(size[1])[:, None] * np.float32(down / size[1])
     x = np.arange(size[0])[None, :] * np.float32(across / size[0])
     kind = (y.astype(int) + x.astype(int)) % 2
-    pairs = [((214, 224, 220), (40, 110, 116)), ((238, 222, 190), (176, 84, 66)), ((222, 220, 236), (84, 82, 150))]
+    pairs = [
+        ((214, 224, 220), (40, 110, 116)),
+        ((238, 222, 190), (176, 84, 66)),
+        ((222, 220, 236), (84, 82, 150)),
+    ]
     picture = paint_index(kind, to_yuv(np.array(pairs[int(rng.integers(len(pairs)))])))
     joint = np.where((y % 1 < 0.04) | (x % 1 < 0.04), np.float32(-40), np.float32(0))
     wear = fractal_noise(rng, shape=size[::-1], cells=cells(size, 10), octaves=4)
@@ -172,7 +192,12 @@ def granite(rng: np.random.Generator, size: Size) -> Planes:
 def stars(rng: np.random.Generator, size: Size) -> Planes:
     """Return a dark sky with a faint nebula and bright stars."""
     nebula = fractal_noise(rng, shape=size[::-1], cells=cells(size, 3), octaves=6)
-    stops: list[Stop] = [(0, (2, 2, 10)), (0.45, (12, 12, 34)), (0.75, (52, 30, 76)), (1, (120, 66, 96))]
+    stops: list[Stop] = [
+        (0, (2, 2, 10)),
+        (0.45, (12, 12, 34)),
+        (0.75, (52, 30, 76)),
+        (1, (120, 66, 96)),
+    ]
     picture = paint_field(nebula, colour_ramp(stops))
     dot = 1 + min(size) // 400
     grid = rng.random((size[1] // dot + 1, size[0] // dot + 1), dtype=np.float32)
@@ -180,37 +205,6 @@ def stars(rng: np.random.Generator, size: Size) -> Planes:
     light = light.repeat(dot, axis=0).repeat(dot, axis=1)[: size[1], : size[0]]
     dust = smooth_noise(rng, shape=size[::-1], cells=cells(size, 60))
     return picture._replace(y=add_light(picture.y, light + dust * 14))
-
-
-def lettering(rng: np.random.Generator, size: Size) -> Planes:
-    """Return a wall of large words with shadows on soft stripes."""
-    picture = plasma(rng, size)
-    words = ["SHOT BY SHOT", "FRAME BY FRAME", "CUT THE REEL", "KEEP THE BEST", "24 A SECOND", "REEL"]
-    luma = (picture.y * np.float32(0.45) + 10).astype(np.uint8)
-    lines = 6
-    dot = max(1, min(size) // (lines * 11))
-    pitch = size[1] / max(1, round(size[1] / (dot * 11)))
-    words = [text for text in words if (6 * len(text) + 8) * dot <= size[0]]
-    for line in range(round(size[1] / pitch)):
-        row = _filled_line(words[int(rng.integers(len(words)))], size[0], dot_px=dot)
-        ink = np.zeros((size[1], size[0]), dtype=bool)
-        top = round(line * pitch + dot)
-        ink[top : top + row.shape[0]] = np.roll(row, int(rng.integers(size[0])), axis=1)
-        luma[np.roll(ink, (dot // 2 + 1, dot // 2 + 1), axis=(0, 1))] = 24
-        luma[ink] = 222
-    u, v = (((plane.astype(np.int16) - 128) // 2 + 128).astype(np.uint8) for plane in picture[1:])
-    return Planes(luma, u, v)
-
-
-def _filled_line(text: str, width: int, *, dot_px: int) -> NDArray[np.bool_]:
-    """Return a line of ``text`` as often as it fits, so spaced that it repeats after ``width`` px."""
-    ink = text_mask(text, dot_px=dot_px)
-    copies = max(1, width // (ink.shape[1] + 8 * dot_px))
-    line = np.zeros((ink.shape[0], width), dtype=bool)
-    for copy in range(copies):
-        left = copy * width // copies
-        line[:, left : left + ink.shape[1]] |= ink[:, : width - left]
-    return line
 
 
 def _wrapped(length: int, place: float) -> Field:
@@ -223,4 +217,6 @@ def _bright(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
     """Return lively RGB colours, hue and depth at random. Shape (count, 3)."""
     hue = (rng.random(count)[:, None] + np.array([0.0, 1 / 3, 2 / 3])) % 1.0
     pure = np.clip(np.abs(hue * 6 - 3) - 1, 0, 1)
-    return 255 * (0.16 + rng.uniform(0.35, 0.7, (count, 1)) * pure + rng.uniform(0, 0.14, (count, 1)))
+    return 255 * (
+        0.16 + rng.uniform(0.35, 0.7, (count, 1)) * pure + rng.uniform(0, 0.14, (count, 1))
+    )

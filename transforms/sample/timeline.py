@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +87,12 @@ def plan_timeline(recipe: VideoRecipe, *, seconds: float, seed: int, turn: int =
     edges = [0, *cuts, len(ticks) - 1]
     shots = tuple(
         Shot(number, recipe.scenes[(number + 2 * turn) % len(recipe.scenes)], first, end)
-        for number, (first, end) in enumerate(zip(edges, edges[1:], strict=False))
+        for number, (first, end) in enumerate(pairwise(edges))
     )
     kinds = recipe.transitions
     transitions = tuple(
-        _transition(kinds[(i + turn) % len(kinds)], cut, float(recipe.fps)) for i, cut in enumerate(cuts)
+        _transition(kinds[(i + turn) % len(kinds)], cut, float(recipe.fps))
+        for i, cut in enumerate(cuts)
     )
     return Timeline(time_base, ticks, shots, transitions)
 
@@ -107,11 +109,11 @@ def _frame_times(
 
 
 def _cut_frames(
-    recipe: VideoRecipe, seconds: float, times: NDArray[np.float64], rng: np.random.Generator
+    recipe: VideoRecipe, seconds: float, times: NDArray[np.floating], rng: np.random.Generator
 ) -> list[int]:
     """Return the first frame of each shot but the first."""
     most = int(seconds / SHORTEST_SHOT_SECONDS)
-    number = max(1, min(most, round(seconds / recipe.shot_seconds)))
+    number = min(most, max(2, round(seconds / recipe.shot_seconds)))
     shares = rng.uniform(0.6, 1.4, number)
     spare = seconds - number * SHORTEST_SHOT_SECONDS
     lengths = SHORTEST_SHOT_SECONDS + spare * shares / shares.sum()
