@@ -1,0 +1,136 @@
+"""A child that cuts and looks: ``python -m transforms.media.child SCRATCH PARENT_PID``.
+
+Jobs come in as JSON lines on standard input, messages go out as JSON lines on standard output;
+whatever libraries print goes to standard error. The child ends when standard input is closed,
+also in the middle of a job: that is how it follows its parent, however that one died.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import signal
+import stat
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+import av
+
+from transforms.errors import PreflightError
+from transforms.media.child_messages import (
+    CutJob,
+    Hello,
+    Message,
+    Tick,
+    Unusable,
+    from_line,
+    to_line,
+)
+from transforms.media.child_work import TICK_SECONDS, Worker
+
+MAX_LOG_BYTES = 1 << 20
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
+
+
+def main(scratch: Path, parent: int) -> int:
+    """Serve jobs until standard input is closed; return the exit status."""
+    # Nobody but the parent ends a child: Ctrl-C is for the parent, which then closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    emit = _Messages()
+    jobs: queue.SimpleQueue[CutJob] = queue.SimpleQueue()
+    threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    worker = Worker(scratch, emit)
+    threading.Thread(target=_watch, args=(worker, emit, parent), daemon=True).start()
+    emit(Hello(os.getpid()))
+    while True:
+        job = jobs.get()
+        try:
+            worker.run(job)
+        except PreflightError as error:
+            emit(Unusable(str(error)))
+            return 1
+        except (OSError, av.FFmpegError) as error:
+            if error.errno not in _FULL:
+                raise
+            emit(Unusable(f"scratch folder {scratch}: {_FULL[error.errno]}"))
+            return 1
+
+
+class _Messages:
+    """Writes messages to what was standard output, whole lines, from any thread."""
+
+    def __init__(self) -> None:
+        # Whoever prints, in Python or in C, must not come between the lines.
+        self._handle = os.dup(1)
+        os.dup2(2, 1)
+        self._lock = threading.Lock()
+
+    def __call__(self, message: Message) -> None:
+        line = memoryview(to_line(message))
+        with self._lock:
+            while line:
+                line = line[os.write(self._handle, line) :]
+
+
+def _read_jobs(jobs: queue.SimpleQueue[CutJob]) -> None:
+    for line in sys.stdin.buffer:
+        job = from_line(line)
+        if isinstance(job, CutJob):
+            jobs.put(job)
+    os._exit(0)
+
+
+def _watch(worker: Worker, emit: _Messages, parent: int) -> None:
+    """Tell of progress, keep the log small, and end with the parent."""
+    main_thread = threading.main_thread().native_id
+    before: tuple[Tick, int] | None = None
+    while True:
+        time.sleep(TICK_SECONDS / 2)
+        # The pipe to a dead parent stays open if another process inherited its end.
+        if os.getppid() != parent:
+            os._exit(0)
+        _limit_log()
+        now = (worker.progress(), _bytes_read(main_thread))
+        if now != before and now[0].part != "wait":
+            emit(now[0])
+        before = now
+
+
+def _bytes_read(thread: int | None) -> int:
+    """Return what the thread has read so far; where the system does not tell, seconds computed.
+
+    It shows progress where no source frame is decoded: in reading packets, passing through, and
+    looking.
+    """
+    try:
+        text = Path(f"/proc/self/task/{thread}/io").read_text()
+    except OSError:
+        return int(time.process_time())
+    return int(text.split()[1])
+
+
+def _limit_log() -> None:
+    status = os.fstat(2)
+    if stat.S_ISREG(status.st_mode) and status.st_size > MAX_LOG_BYTES:
+        os.ftruncate(2, 0)
+
+
+def _end(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    # No orderly shutdown: it would wait for, or trip over, the thread that reads standard input.
+    traceback.print_exception(kind, error, trace)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.excepthook = _end
+    threading.excepthook = lambda failed: _end(
+        failed.exc_type, failed.exc_value, failed.exc_traceback
+    )
+    os._exit(main(Path(sys.argv[1]), int(sys.argv[2])))

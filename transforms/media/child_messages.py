@@ -1,0 +1,135 @@
+"""What a pool and its children say to each other: one JSON line per message."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from transforms.media.encode import EncodeSettings
+from transforms.media.json_records import from_plain, to_plain
+from transforms.media.look import LookSettings
+from transforms.records import ClipFile, Failure, VideoFacts
+
+Part = Literal["start", "wait", "index", "cut", "look"]
+"""What a child is at: starting, waiting for a slot, reading packet times, cutting, looking."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobClip:
+    """One clip of a job."""
+
+    clip_id: str
+    start: Fraction
+    """Seconds after the video's first PTS, exact."""
+    end: Fraction | None
+    """Exclusive; None: to the true last frame."""
+    action: Literal["cut", "look", "skip"] = "cut"
+    """Cut and look; only look at the finished file at ``path``; nothing (no report comes)."""
+    path: str | None = None
+    """The finished file; only for ``look``."""
+    source_span_pts: tuple[int, int] = (0, 0)
+    """For ``look``: as committed; goes into the report's file unchanged."""
+    made_by: Literal["encode", "passthrough"] = "encode"
+    """For ``look``: as committed; goes into the report's file unchanged."""
+
+    def __post_init__(self) -> None:
+        """Refuse a look without its file.
+
+        Raises:
+            ValueError: ``path`` is missing.
+        """
+        if self.action == "look" and self.path is None:
+            raise ValueError(f"clip {self.clip_id}: a look needs the path of the finished clip")
+
+
+@dataclass(frozen=True, slots=True)
+class CutJob:
+    """One run of a video: clips that one forward decode pass makes."""
+
+    job_id: str
+    """Unique among the open jobs of a pool; usable as a file name."""
+    source: str
+    """Absolute path of the local video file."""
+    facts: VideoFacts
+    index_path: str
+    """Absolute path of the packet index; made if it is not there."""
+    clips: tuple[JobClip, ...]
+    """Sorted by start; clips to cut do not overlap. Ids are unique."""
+    encode: EncodeSettings
+    look: LookSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ClipReport:
+    """What became of one clip. No file and no failure: the span has no frames."""
+
+    job_id: str
+    clip_id: str
+    file: ClipFile | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    preview_files: tuple[str, ...] = ()
+    """Names within the clip's preview folder."""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """Every clip of the job has been reported."""
+
+    job_id: str
+    num_decoded: int
+    """Source frames decoded, in all attempts."""
+    seconds: dict[str, float]
+    """Processor time of the last attempt per part: index, cut, look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The child has started and takes jobs."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The child is getting on."""
+
+    part: Part
+    clip_id: str | None
+    """The clip it works on, if the part is about one."""
+    num_decoded: int
+    """Source frames decoded for this job so far, in this attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """This machine cannot do the work, whatever the clip: the scratch folder is full, ..."""
+
+    message: str
+
+
+Message = CutJob | ClipReport | JobDone | Hello | Tick | Unusable
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (CutJob, ClipReport, JobDone, Hello, Tick, Unusable)
+}
+
+
+def to_line(message: Message) -> bytes:
+    """Return the message as one line of JSON, newline included."""
+    pair = [type(message).__name__, to_plain(message)]
+    return json.dumps(pair, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def from_line(line: bytes) -> Message:
+    """Return the message that ``to_line`` made this line from.
+
+    Raises:
+        ValueError: The line is no JSON or names no kind of message.
+    """
+    kind, plain = json.loads(line)
+    if kind not in _KINDS:
+        raise ValueError(f"need a message of kind {', '.join(_KINDS)}; got {kind!r}")
+    return from_plain(_KINDS[kind], plain)

@@ -1,0 +1,242 @@
+"""What a child does with a job: packet index, one decode pass that cuts, a look at each clip."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from transforms.errors import MediaError
+from transforms.media import faults
+from transforms.media.child_messages import (
+    ClipReport,
+    CutJob,
+    JobClip,
+    JobDone,
+    Message,
+    Part,
+    Tick,
+)
+from transforms.media.clip_files import clip_path, cutting_folder, preview_folder
+from transforms.media.cut import CutResult, CutSpan, cut_run
+from transforms.media.decode import DecodeCounters
+from transforms.media.look import look
+from transforms.media.packet_index import PacketIndex, build_packet_index
+from transforms.media.slots import slot
+from transforms.records import ClipFile, Failure
+
+TICK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedClip:
+    """A clip's file, ready to be looked at."""
+
+    clip_id: str
+    path: Path
+    source_span_pts: tuple[int, int]
+    made_by: Literal["encode", "passthrough"]
+    num_frames: int | None = None
+    """Frames that must come out of it; None: whatever it holds."""
+
+
+class Worker:
+    """Does one job after the other and emits what became of each clip as soon as it is known."""
+
+    def __init__(self, scratch: Path, emit: Callable[[Message], None]) -> None:
+        self._scratch = scratch
+        self._emit = emit
+        self._part: Part = "wait"
+        self._clip_id: str | None = None
+        self._counters = DecodeCounters()
+        self._seconds: dict[str, float] = {}
+        self._since = self._last_tick = 0.0
+
+    def run(self, job: CutJob) -> None:
+        """Do the job: a ``ClipReport`` for every clip but the skipped ones, then ``JobDone``."""
+        self._counters = DecodeCounters()
+        self._seconds = {}
+        self._begin("wait")
+        with slot(while_waiting=self._tick_now_and_then):
+            self._look_at_finished(job)
+            self._cut(job)
+        self._begin("wait")
+        self._emit(JobDone(job.job_id, self._counters.num_decoded, self._seconds))
+
+    def progress(self) -> Tick:
+        """Return what the child is at; any thread may ask."""
+        return Tick(self._part, self._clip_id, self._counters.num_decoded)
+
+    def _begin(self, part: Part, clip_id: str | None = None) -> None:
+        now = time.process_time()
+        if self._part != "wait":
+            self._seconds[self._part] = self._seconds.get(self._part, 0.0) + now - self._since
+        self._part, self._clip_id, self._since = part, clip_id, now
+        self._emit(self.progress())
+
+    def _tick_now_and_then(self) -> None:
+        now = time.monotonic()
+        if now - self._last_tick >= TICK_SECONDS:
+            self._last_tick = now
+            self._emit(self.progress())
+
+    def _look_at_finished(self, job: CutJob) -> None:
+        for clip in job.clips:
+            if clip.action == "look" and clip.path:
+                span = clip.source_span_pts
+                self._look(job, FinishedClip(clip.clip_id, Path(clip.path), span, clip.made_by))
+
+    def _cut(self, job: CutJob) -> None:
+        clips = [clip for clip in job.clips if clip.action == "cut"]
+        if not clips:
+            return
+        try:
+            index = self._index(job)
+        except MediaError as error:
+            for clip in clips:
+                self._report_failure(job, clip.clip_id, "cut", error)
+            return
+        with self._folder(job) as folder:
+            self._cut_clips(job, clips, index, folder)
+
+    def _index(self, job: CutJob) -> PacketIndex:
+        self._begin("index")
+        path = Path(job.index_path)
+        if path.exists():
+            return PacketIndex.load(path)
+        index = build_packet_index(job.source, job.facts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        index.save(path)
+        return index
+
+    @contextlib.contextmanager
+    def _folder(self, job: CutJob) -> Iterator[Path]:
+        folder = cutting_folder(self._scratch, job.job_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    def _cut_clips(
+        self, job: CutJob, clips: list[JobClip], index: PacketIndex, folder: Path
+    ) -> None:
+        left = clips
+        while left:
+            try:
+                for result in self._results(job, left, index, folder):
+                    self._report_cut(job, result)
+                    left = left[1:]
+            except MediaError as error:
+                self._report_failure(job, left[0].clip_id, "cut", error)
+                left = self._reachable(job, left[0], left[1:], index, error)
+
+    def _results(
+        self, job: CutJob, clips: list[JobClip], index: PacketIndex, folder: Path
+    ) -> Iterator[CutResult]:
+        results = cut_run(
+            Path(job.source),
+            job.facts,
+            index,
+            [CutSpan(clip.clip_id, clip.start, clip.end) for clip in clips],
+            settings=job.encode,
+            folder=folder,
+            windows=(job.look.window_size, job.look.remainder_threshold),
+            counters=self._counters,
+        )
+        for clip in clips:
+            self._begin("cut", clip.clip_id)
+            faults.strike(clip.clip_id)
+            yield next(results)
+
+    def _reachable(
+        self,
+        job: CutJob,
+        failed: JobClip,
+        behind: list[JobClip],
+        index: PacketIndex,
+        error: MediaError,
+    ) -> list[JobClip]:
+        """Return the clips that decoding enters behind the failed clip's start; fail the others.
+
+        From an earlier keyframe the decoder would come by the same fault again, once per clip.
+        """
+        base = job.facts.time_base
+        fault_pts, _ = index.span_pts(failed.start, failed.end, base)
+        reachable = []
+        for clip in behind:
+            start_pts, _ = index.span_pts(clip.start, clip.end, base)
+            entry = int(index.keyframe_pts.searchsorted(start_pts, side="right")) - 1
+            if index.pts_usable and entry >= 0 and index.keyframe_pts[entry] > fault_pts:
+                reachable.append(clip)
+            else:
+                message = f"no keyframe lies between it and an earlier fault: {error.message}"
+                unreachable = MediaError(error.reason, message)
+                self._report_failure(job, clip.clip_id, "cut", unreachable)
+        return reachable
+
+    def _report_cut(self, job: CutJob, result: CutResult) -> None:
+        if result.failure is not None:
+            self._report_failure(job, result.clip_id, "cut", MediaError(*result.failure))
+        elif result.path is None:
+            self._emit(ClipReport(job.job_id, result.clip_id))
+        else:
+            path = clip_path(self._scratch, result.clip_id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            result.path.replace(path)
+            promised = result.num_frames
+            if result.made_by == "passthrough" and job.facts.header_frames:
+                promised = job.facts.header_frames
+            span = result.source_span_pts
+            self._look(job, FinishedClip(result.clip_id, path, span, result.made_by, promised))
+
+    def _look(self, job: CutJob, finished: FinishedClip) -> None:
+        self._begin("look", finished.clip_id)
+        previews = preview_folder(self._scratch, finished.clip_id)
+        try:
+            seen = look(finished.path, job.look, preview_folder=previews)
+            _check_count(seen.num_frames, finished)
+        except MediaError as error:
+            self._report_failure(job, finished.clip_id, "look", error)
+            return
+        file = ClipFile(
+            num_bytes=seen.num_bytes,
+            sha256=seen.sha256,
+            width=seen.width,
+            height=seen.height,
+            framerate=seen.framerate,
+            num_frames=seen.num_frames,
+            video_codec=seen.video_codec,
+            source_span_pts=finished.source_span_pts,
+            made_by=finished.made_by,
+            windows=seen.windows,
+        )
+        self._emit(
+            ClipReport(
+                job_id=job.job_id,
+                clip_id=finished.clip_id,
+                file=file,
+                scores=seen.scores,
+                notes=seen.notes,
+                preview_files=seen.preview_files,
+            )
+        )
+
+    def _report_failure(
+        self, job: CutJob, clip_id: str, stage: Literal["cut", "look"], error: MediaError
+    ) -> None:
+        failure = Failure(stage, error.reason, error.message)
+        self._emit(ClipReport(job.job_id, clip_id, failure=failure))
+
+
+def _check_count(num_frames: int, finished: FinishedClip) -> None:
+    if finished.num_frames is not None and num_frames != finished.num_frames:
+        raise MediaError(
+            "clip_does_not_decode",
+            f"clip {finished.clip_id}: {finished.num_frames} frames were put in, "
+            f"but {num_frames} could be decoded",
+        )

@@ -1,0 +1,188 @@
+"""A pool of children that cut and look: a decoder's crash or hang costs one clip at most."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from transforms.errors import CurateError
+from transforms.media.child_lane import Lane, LiveChildren
+from transforms.media.child_messages import ClipReport, CutJob, JobClip, JobDone
+from transforms.media.clip_files import has_room
+from transforms.media.job_attempts import run_job
+
+__all__ = ["ChildPool", "ClipReport", "CutJob", "JobClip", "JobDone"]
+
+SILENCE_SECONDS = 120.0
+_POLL_SECONDS = 1.0
+
+
+class ChildPool:
+    """Up to ``num_children`` children, each with one job going, and as many jobs queued again.
+
+    One thread per child gives it jobs and hears it, so children are never kept waiting by whoever
+    collects the reports, and a child that ends or hangs is replaced at once. Children are started
+    when there is work for them. They end with this process, however it ends.
+
+    All methods belong to one thread.
+    """
+
+    def __init__(
+        self,
+        scratch: Path,
+        num_children: int,
+        *,
+        silence_seconds: float = SILENCE_SECONDS,
+        budget_bytes: int | None = None,
+    ) -> None:
+        """Make the pool; no child is started yet.
+
+        Args:
+            scratch: Folder of this pool alone, made if absent; for its layout see ``clip_files``.
+            num_children: Most children at a time, at least 1. How many of them work is also
+                limited by the slots of the machine.
+            silence_seconds: A child that shows no progress for so long is ended.
+            budget_bytes: While the scratch folder holds this much, no job is begun beside another.
+
+        Raises:
+            ValueError: ``num_children`` is below 1.
+        """
+        if num_children < 1:
+            raise ValueError(f"a pool needs num_children >= 1, got {num_children}")
+        self.scratch = scratch.absolute()
+        self._num_children = num_children
+        self._budget_bytes = budget_bytes
+        self._jobs: queue.SimpleQueue[CutJob | None] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[ClipReport | JobDone | CurateError] = queue.SimpleQueue()
+        self._ready: deque[ClipReport | JobDone] = deque()
+        self._num_open = 0
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._children = LiveChildren(self.scratch, silence_seconds=silence_seconds)
+        self._num_running = 0
+
+    @property
+    def capacity(self) -> int:
+        """How many more jobs ``submit`` takes without blocking."""
+        return max(0, 2 * self._num_children - self._num_open)
+
+    @property
+    def num_open(self) -> int:
+        """Submitted jobs whose ``JobDone`` has not been collected."""
+        return self._num_open + sum(isinstance(report, JobDone) for report in self._ready)
+
+    @property
+    def child_pids(self) -> tuple[int, ...]:
+        """Process ids of the children there are now."""
+        return self._children.pids()
+
+    def submit(self, job: CutJob) -> None:
+        """Take a job; blocks while the pool is full.
+
+        Raises:
+            CurateError: No child can work here, or the pool is closed.
+        """
+        while self.capacity == 0:
+            self._collect(self._next_arrival())
+        if self._closed.is_set():
+            raise CurateError("the pool of children is closed")
+        self._num_open += 1
+        self._jobs.put(job)
+        if len(self._threads) < min(self._num_children, self._num_open):
+            thread = threading.Thread(target=self._serve, daemon=True, name="child-pool")
+            self._threads.append(thread)
+            thread.start()
+
+    def reports(self, *, block: bool) -> Iterator[ClipReport | JobDone]:
+        """Yield what has been finished since the last call.
+
+        Args:
+            block: Wait until there is something, unless no job is open.
+
+        Raises:
+            CurateError: No child can work here: it cannot start, the disk is full, ...
+        """
+        if block and not self._ready and self._num_open:
+            self._collect(self._next_arrival())
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._collect(self._arrived.get_nowait())
+        while self._ready:
+            yield self._ready.popleft()
+
+    def close(self) -> None:
+        """End every child at once, also in the middle of a job, and wait for their threads."""
+        self._closed.set()
+        self._children.kill_all()
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        self._children.remove_logs()
+
+    def __enter__(self) -> ChildPool:
+        """Return the pool itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the pool."""
+        self.close()
+
+    def _next_arrival(self) -> ClipReport | JobDone | CurateError:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._arrived.get(timeout=_POLL_SECONDS)
+            if not all(thread.is_alive() for thread in self._threads):
+                raise RuntimeError("a thread of the pool of children ended; see standard error")
+
+    def _collect(self, arrival: ClipReport | JobDone | CurateError) -> None:
+        if isinstance(arrival, CurateError):
+            # Whoever asks again gets the same answer.
+            self._arrived.put(arrival)
+            raise arrival
+        if isinstance(arrival, JobDone):
+            self._num_open -= 1
+        self._ready.append(arrival)
+
+    def _serve(self) -> None:
+        """Do one job after the other with a child of this thread, until the pool is closed."""
+        with contextlib.closing(Lane(self.scratch, self._children)) as lane:
+            while (job := self._jobs.get()) is not None:
+                try:
+                    with self._room():
+                        for report in run_job(job, lane.attempt):
+                            self._arrived.put(report)
+                except CurateError as error:
+                    self._arrived.put(error)
+                    return
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        """Wait until there is room for a job, or no other one that could make any."""
+        while not self._may_run():
+            self._closed.wait(_POLL_SECONDS)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._num_running -= 1
+
+    def _may_run(self) -> bool:
+        with self._lock:
+            must_wait = self._num_running and not self._closed.is_set()
+            if must_wait and not has_room(self.scratch, budget_bytes=self._budget_bytes):
+                return False
+            self._num_running += 1
+            return True
