@@ -1,0 +1,218 @@
+"""What is remembered about a dataset: its generation, its plans and its commits.
+
+The plan of a part is written before the part's first tar and never changed. A shard is finished
+when its commit exists and its tars have the sizes the commit states.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from transforms.errors import PreflightError
+from transforms.json_files import json_bytes, read_json, read_json_if_there
+from transforms.run_context import SCHEMA_VERSION
+from transforms.shards.layout import (
+    TAR_KINDS,
+    ShardName,
+    commit_uri,
+    dataset_uri,
+    generation_uri,
+    plan_uri,
+    plans_folder,
+    state_uri,
+    tar_uri,
+    work_uri,
+)
+from transforms.shards.options import DatasetRun, ShardBins, ShardSettings
+from transforms.storage.interface import NotFoundError
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import relative
+
+_PART = re.compile(r"part_(\d{6})\.json$")
+_GENERATION = re.compile(r"^generation_(\d{6})/")
+
+PlannedSample = tuple[str, int, int, bool]
+"""Clip id, half-open frames, whether it is a window of its clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetState:
+    """Which generation of the dataset is complete, and which is being built."""
+
+    shard_bins: ShardBins
+    generation: int = 0
+    """The one that ``wdinfo.json`` describes, once it is finished."""
+    building: int | None = None
+    """The one that ``--reshard`` began and no run has finished."""
+
+    @property
+    def target(self) -> int:
+        """The generation to work on."""
+        return self.generation if self.building is None else self.building
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """Which samples stand in which shard of one part of a bin."""
+
+    bin_path: str
+    part: int
+    shards: tuple[tuple[PlannedSample, ...], ...]
+
+    def names(self) -> list[ShardName]:
+        """Return the shards of the part."""
+        return [ShardName(self.bin_path, self.part, index) for index in range(len(self.shards))]
+
+
+def check_dataset(run: DatasetRun, settings: ShardSettings) -> None:
+    """Check that the dataset root is empty or was begun by this program in the same layout.
+
+    Raises:
+        PreflightError: It holds files of another program, or shards of another layout.
+    """
+    state = read_state(run)
+    if state is None:
+        folder = dataset_uri(run)
+        found = next(iter(storage_for(folder).list(folder)), None)
+        if found is not None:
+            raise PreflightError(
+                f"output_dataset_path {run.dataset_root}: {found.uri} is there already and was not "
+                "written by this program; give an empty output_dataset_path"
+            )
+    elif state.shard_bins != settings.shard_bins and not settings.reshard:
+        raise PreflightError(
+            f"output_dataset_path {run.dataset_root} holds shards with "
+            f"shard_bins={state.shard_bins}, asked for was shard_bins={settings.shard_bins}; "
+            "give --reshard to build it anew, or another output_dataset_path"
+        )
+
+
+def read_state(run: DatasetRun) -> DatasetState | None:
+    """Return the dataset's state, None when nothing was begun."""
+    content = read_json_if_there(state_uri(run))
+    if content is None:
+        return None
+    return DatasetState(
+        shard_bins=content["shard_bins"],
+        generation=content["generation"],
+        building=content["building"],
+    )
+
+
+def write_state(run: DatasetRun, state: DatasetState) -> None:
+    """Store the dataset's state."""
+    write_if_changed(state_uri(run), {"schema_version": SCHEMA_VERSION, **asdict(state)})
+
+
+def begin(run: DatasetRun, settings: ShardSettings) -> DatasetState:
+    """Return the state to plan in, stored; an unfinished rebuild is gone on with.
+
+    Raises:
+        PreflightError: As ``check_dataset``.
+    """
+    check_dataset(run, settings)
+    state = read_state(run)
+    if state is None:
+        state = DatasetState(settings.shard_bins)
+    elif settings.reshard and (state.building is None or state.shard_bins != settings.shard_bins):
+        state = DatasetState(settings.shard_bins, state.generation, state.target + 1)
+    write_state(run, state)
+    return state
+
+
+def write_plan(run: DatasetRun, generation: int, plan: PartPlan) -> None:
+    """Store the plan of a part; the first one stands."""
+    content = {"schema_version": SCHEMA_VERSION, **asdict(plan)}
+    uri = plan_uri(run, generation, plan.bin_path, plan.part)
+    storage_for(uri).create_if_absent(uri, json_bytes(content))
+
+
+def read_plans(run: DatasetRun, generation: int) -> Iterator[PartPlan]:
+    """Yield the plans of a generation, sorted by bin and part."""
+    folder = plans_folder(run, generation)
+    for found in storage_for(folder).list(folder):
+        content = read_json(found.uri)
+        shards = tuple(
+            tuple((clip, start, end, window) for clip, start, end, window in shard)
+            for shard in content["shards"]
+        )
+        yield PartPlan(content["bin_path"], content["part"], shards)
+
+
+def used_parts(run: DatasetRun) -> dict[str, int]:
+    """Return the first part number of each bin that no generation has used."""
+    folder = work_uri(run)
+    following: dict[str, int] = {}
+    for found in storage_for(folder).list(folder):
+        match = _PART.search(found.uri)
+        pieces = relative(found.uri, folder).split("/")
+        if match and pieces[1:2] == ["plans"]:
+            bin_path = "/".join(pieces[2:-1])
+            following[bin_path] = max(following.get(bin_path, 0), int(match.group(1)) + 1)
+    return following
+
+
+def old_generations(run: DatasetRun, state: DatasetState) -> list[int]:
+    """Return the generations of which files are left though a later one has replaced them."""
+    folder = work_uri(run)
+    found = {
+        int(match.group(1))
+        for stat in storage_for(folder).list(folder)
+        if (match := _GENERATION.match(relative(stat.uri, folder)))
+    }
+    return sorted(found - {state.generation, state.target})
+
+
+def read_commit(run: DatasetRun, generation: int, shard: ShardName) -> dict[str, Any] | None:
+    """Return a shard's commit, None when it was not written."""
+    return read_json_if_there(commit_uri(run, generation, shard))
+
+
+def missing_tars(run: DatasetRun, shard: ShardName, commit: dict[str, Any]) -> list[str]:
+    """Return the kinds of tars that are not there with the size their commit states."""
+    return [
+        kind
+        for kind in TAR_KINDS
+        if _size(tar_uri(run, shard, kind)) != commit["tars"][kind]["num_bytes"]
+    ]
+
+
+def is_finished(run: DatasetRun, generation: int, shard: ShardName) -> bool:
+    """Return whether a shard is committed and its tars are there."""
+    commit = read_commit(run, generation, shard)
+    return commit is not None and not missing_tars(run, shard, commit)
+
+
+def remove_generation(run: DatasetRun, generation: int) -> None:
+    """Remove a replaced generation: tars, then commits, then plans, so that a kill loses no trace."""
+    for plan in read_plans(run, generation):
+        for shard in plan.names():
+            for kind in TAR_KINDS:
+                uri = tar_uri(run, shard, kind)
+                storage_for(uri).delete(uri)
+    folder = generation_uri(run, generation)
+    # "commits" sorts before "plans".
+    for found in list(storage_for(folder).list(folder)):
+        storage_for(found.uri).delete(found.uri)
+
+
+def write_if_changed(uri: str, content: Any) -> None:
+    """Store JSON (or text), unless the same is there: a run with nothing to do rewrites nothing."""
+    data = content.encode() if isinstance(content, str) else json_bytes(content)
+    storage = storage_for(uri)
+    try:
+        if storage.read(uri) == data:
+            return
+    except NotFoundError:
+        pass
+    storage.write(uri, data)
+
+
+def _size(uri: str) -> int | None:
+    try:
+        return storage_for(uri).stat(uri).num_bytes
+    except NotFoundError:
+        return None

@@ -1,0 +1,63 @@
+"""Which clips the dedup pipeline found to be duplicates (contract §2.3)."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import numpy as np
+from pyarrow import parquet
+
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import join
+
+_logger = logging.getLogger(__name__)
+
+
+def duplicate_ids(path: str, *, epsilon: float, profile: str) -> np.ndarray:
+    """Return the ids of clips to leave out, as bytes strings, sorted and unique.
+
+    The parquet files at or below ``extraction/unique_ids_{epsilon}.parquet`` list them, despite
+    the name. Without any, all rows of ``extraction/semdedup_pruning_tables`` with a
+    ``cosine_sim_score`` of at least ``1 - epsilon`` do.
+
+    Args:
+        path: Output root of dedup.
+        epsilon: At least 0.
+        profile: Credentials profile to read with.
+    """
+    listed = join(path, "extraction", f"unique_ids_{epsilon_name(epsilon)}.parquet")
+    tables = _parquet_files(listed, profile)
+    if tables:
+        return np.unique(np.concatenate([_ids(uri, profile, None) for uri in tables]))
+    tables = _parquet_files(join(path, "extraction", "semdedup_pruning_tables"), profile)
+    if not tables:
+        _logger.warning("%s holds no dedup tables (parquet): no clip is left out", path)
+        return np.array([], "S1")
+    return np.unique(np.concatenate([_ids(uri, profile, 1 - epsilon) for uri in tables]))
+
+
+def epsilon_name(epsilon: float) -> str:
+    """Return an epsilon as dedup writes it into file names.
+
+    Example:
+        >>> epsilon_name(0.01), epsilon_name(0.00001)
+        ('0.01', '0.00001')
+    """
+    return f"{epsilon:.5f}".rstrip("0").rstrip(".")
+
+
+def _parquet_files(uri: str, profile: str) -> list[str]:
+    storage = storage_for(uri, profile=profile)
+    if storage.exists(uri):
+        return [uri]
+    return [found.uri for found in storage.list(uri) if found.uri.endswith(".parquet")]
+
+
+def _ids(uri: str, profile: str, least_similarity: float | None) -> np.ndarray:
+    table = parquet.read_table(io.BytesIO(storage_for(uri, profile=profile).read(uri)))
+    if least_similarity is not None:
+        similarity = table.column("cosine_sim_score").to_numpy()
+        table = table.filter(similarity >= least_similarity)
+    identifiers = [str(value).encode() for value in table.column("id").to_pylist()]
+    return np.array(identifiers) if identifiers else np.array([], "S1")

@@ -1,0 +1,206 @@
+"""Divide samples among shards, once and for good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from transforms.run_context import SCHEMA_VERSION
+from transforms.shards.dataset_state import (
+    PartPlan,
+    PlannedSample,
+    begin,
+    is_finished,
+    read_plans,
+    used_parts,
+    write_if_changed,
+    write_plan,
+)
+from transforms.shards.dedup_filter import duplicate_ids
+from transforms.shards.layout import ShardName, work_uri
+from transforms.shards.list_clip_records import RowsFile
+from transforms.shards.options import DatasetRun, ShardSettings
+from transforms.shards.rows import Rows
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import join
+
+MAX_SAMPLES_PER_SHARD = 100_000
+"""Most samples of a shard: some runners hold a key's values as one list."""
+
+ShardKey = tuple[str, str, str, str]
+"""Resolution, aspect ratio, frame window or duration, shard; what samples are grouped by."""
+
+CLOSING_KEY: ShardKey = ("", "", "", "")
+"""The group that every run has: without it a run with nothing to write would not be finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSample:
+    """A planned sample on its way to the writer of its shard."""
+
+    position: int
+    """Place in the shard."""
+    clip_id: str
+    start_frame: int
+    end_frame: int
+    """Half-open ``[start_frame, end_frame)``."""
+    is_window: bool
+    generation: int
+
+
+def fill_shards(num_bytes: Sequence[int] | np.ndarray, *, target_bytes: int) -> list[int]:
+    """Return where shards end when samples are filled in in order.
+
+    A shard ends before the sample that would take it above ``target_bytes``; a larger sample gets
+    its own (contract §2.5).
+
+    Example:
+        >>> fill_shards([2, 1, 2, 1, 1], target_bytes=3)
+        [2, 4, 5]
+    """
+    ends: list[int] = []
+    begin_at, filled = 0, 0
+    for index, size in enumerate(np.asarray(num_bytes).tolist()):
+        too_many = index - begin_at >= MAX_SAMPLES_PER_SHARD
+        if index > begin_at and (filled + size > target_bytes or too_many):
+            ends.append(index)
+            begin_at, filled = index, 0
+        filled += size
+    if len(num_bytes):
+        ends.append(len(num_bytes))
+    return ends
+
+
+def drop_small_end(ends: list[int], *, min_samples: int) -> list[int]:
+    """Return the shard ends without the last shard when it has fewer than ``min_samples``.
+
+    Example:
+        >>> drop_small_end([2, 4, 5], min_samples=2)
+        [2, 4]
+    """
+    start = ends[-2] if len(ends) > 1 else 0
+    return ends[:-1] if ends and ends[-1] - start < min_samples else ends
+
+
+def plan_shards(
+    rows_files: Iterable[RowsFile], *, settings: ShardSettings, run: DatasetRun
+) -> Iterator[tuple[ShardKey, ShardSample | None]]:
+    """Plan what no plan holds yet; yield the samples of every shard that is not finished.
+
+    Plans are stored before anything is yielded, so before the first tar is written. The last
+    element is ``(CLOSING_KEY, None)``.
+    """
+    state = begin(run, settings)
+    rows = _read_rows(rows_files)
+    if settings.dedup_path is not None:
+        removed = duplicate_ids(
+            settings.dedup_path, epsilon=settings.dedup_epsilon, profile=settings.dedup_profile
+        )
+        rows = rows.without(np.isin(rows.clip_id, removed), "duplicate")
+    rows = _without_planned(rows, read_plans(run, state.target))
+    rows = _plan_new(rows, run=run, settings=settings, generation=state.target)
+    _store_dropped(rows, run)
+    for plan in read_plans(run, state.target):
+        yield from _open_samples(plan, run, state.target)
+    yield CLOSING_KEY, None
+
+
+def dropped_file(run: DatasetRun) -> str:
+    """Return where the planner leaves the clips that are in no shard."""
+    return join(work_uri(run), "dropped.json")
+
+
+def _read_rows(rows_files: Iterable[RowsFile]) -> Rows:
+    ordered = sorted(rows_files, key=lambda file: file.index)
+    return Rows.joined([Rows.load(storage_for(file.uri).read(file.uri)) for file in ordered])
+
+
+def _without_planned(rows: Rows, plans: Iterable[PartPlan]) -> Rows:
+    planned = [
+        _identity(clip_id, start, end)
+        for plan in plans
+        for shard in plan.shards
+        for clip_id, start, end, _ in shard
+    ]
+    if not planned:
+        return rows
+    columns = zip(
+        rows.clip_id.tolist(), rows.start_frame.tolist(), rows.end_frame.tolist(), strict=True
+    )
+    identities = np.array([_identity(clip.decode(), start, end) for clip, start, end in columns])
+    if not len(identities):
+        return rows
+    return rows.take(~np.isin(identities, np.array(planned)))
+
+
+def _identity(clip_id: str, start: int, end: int) -> bytes:
+    return f"{clip_id}:{start}:{end}".encode()
+
+
+def _plan_new(rows: Rows, *, run: DatasetRun, settings: ShardSettings, generation: int) -> Rows:
+    """Plan all rows into new parts; return them with what is left out listed as dropped."""
+    order = np.lexsort((rows.start_frame, rows.clip_id, rows.bin_path))
+    rows = rows.take(order)
+    left_out = np.zeros(len(rows.clip_id), np.bool_)
+    following = used_parts(run)
+    bins, starts = np.unique(rows.bin_path, return_index=True)
+    for name, start, end in zip(bins, starts, [*starts[1:], len(rows.clip_id)], strict=True):
+        ends = fill_shards(rows.num_bytes[start:end], target_bytes=settings.target_tar_bytes)
+        if settings.drop_small_shards:
+            ends = drop_small_end(ends, min_samples=settings.min_clips_per_tar)
+        left_out[start + (ends[-1] if ends else 0) : end] = True
+        bin_path = name.decode()
+        shards = _planned(rows, int(start), ends)
+        size = settings.max_tars_per_part
+        for part, first in enumerate(range(0, len(shards), size), following.get(bin_path, 0)):
+            plan = PartPlan(bin_path, part, tuple(shards[first : first + size]))
+            write_plan(run, generation, plan)
+    return rows.without(left_out, "small_shard")
+
+
+def _planned(rows: Rows, offset: int, ends: list[int]) -> list[tuple[PlannedSample, ...]]:
+    shards = []
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        samples = [rows.sample(offset + index) for index in range(start, end)]
+        shards.append(
+            tuple((one.clip_id, one.start_frame, one.end_frame, one.is_window) for one in samples)
+        )
+    return shards
+
+
+def _store_dropped(rows: Rows, run: DatasetRun) -> None:
+    by_reason: dict[str, list[str]] = {}
+    for clip_id, reason in zip(rows.dropped_id.tolist(), rows.dropped_reason.tolist(), strict=True):
+        by_reason.setdefault(reason.decode(), []).append(clip_id.decode())
+    content = {reason: sorted(set(clips)) for reason, clips in by_reason.items()}
+    write_if_changed(dropped_file(run), {"schema_version": SCHEMA_VERSION, "dropped": content})
+
+
+def _open_samples(
+    plan: PartPlan, run: DatasetRun, generation: int
+) -> Iterator[tuple[ShardKey, ShardSample]]:
+    for shard, samples in zip(plan.names(), plan.shards, strict=True):
+        if is_finished(run, generation, shard):
+            continue
+        key = shard_key(shard)
+        for position, (clip_id, start, end, window) in enumerate(samples):
+            yield key, ShardSample(position, clip_id, start, end, window, generation)
+
+
+def shard_key(shard: ShardName) -> ShardKey:
+    """Return the key that a shard's samples are grouped by."""
+    resolution, aspect_ratio, window = shard.bin_path.split("/")
+    return resolution, aspect_ratio, window, shard.tar_name
+
+
+def shard_of_key(key: ShardKey) -> ShardName:
+    """Return the shard of a key.
+
+    Example:
+        >>> shard_of_key(("r", "a", "w", "part_000002/000007.tar")).part
+        2
+    """
+    part, tar = key[3].split("/")
+    return ShardName("/".join(key[:3]), int(part[-6:]), int(tar[:6]))

@@ -1,0 +1,109 @@
+"""Sample rows as numpy columns: what the planner holds of millions of samples."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from transforms.shards.samples import Dropped, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Columns over samples, shape (N,) each, and over dropped clips, shape (M,) each."""
+
+    clip_id: np.ndarray
+    """Bytes strings."""
+    start_frame: np.ndarray
+    """int32."""
+    end_frame: np.ndarray
+    """int32, half-open."""
+    is_window: np.ndarray
+    """bool."""
+    num_bytes: np.ndarray
+    """int64."""
+    bin_path: np.ndarray
+    """Bytes strings."""
+    dropped_id: np.ndarray
+    """Bytes strings."""
+    dropped_reason: np.ndarray
+    """Bytes strings."""
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], dropped: Sequence[Dropped]) -> Rows:
+        """Return samples and dropped clips as columns."""
+        return cls(
+            clip_id=_strings([sample.clip_id for sample in samples]),
+            start_frame=np.array([sample.start_frame for sample in samples], np.int32),
+            end_frame=np.array([sample.end_frame for sample in samples], np.int32),
+            is_window=np.array([sample.is_window for sample in samples], np.bool_),
+            num_bytes=np.array([sample.num_bytes for sample in samples], np.int64),
+            bin_path=_strings([sample.bin_path for sample in samples]),
+            dropped_id=_strings([clip.clip_id for clip in dropped]),
+            dropped_reason=_strings([clip.reason for clip in dropped]),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rows]) -> Rows:
+        """Return the rows of all parts; ``parts`` must not be empty."""
+        return cls(
+            **{
+                field.name: np.concatenate([getattr(part, field.name) for part in parts])
+                for field in fields(cls)
+            }
+        )
+
+    @classmethod
+    def load(cls, data: bytes) -> Rows:
+        """Return what ``save`` returned as rows."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as columns:
+            return cls(**{field.name: columns[field.name] for field in fields(cls)})
+
+    def save(self) -> bytes:
+        """Return the rows as the bytes of an npz file."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **{field.name: getattr(self, field.name) for field in fields(self)})
+        return buffer.getvalue()
+
+    def without(self, mask: np.ndarray, reason: str) -> Rows:
+        """Return the rows without the samples in ``mask``, their clips dropped for ``reason``."""
+        gone = np.unique(self.clip_id[mask])
+        kept = self.take(~mask)
+        return Rows(
+            **{name: getattr(kept, name) for name in _SAMPLE_COLUMNS},
+            dropped_id=np.concatenate([self.dropped_id, gone]),
+            dropped_reason=np.concatenate(
+                [self.dropped_reason, np.full(len(gone), reason.encode())]
+            ),
+        )
+
+    def take(self, selection: np.ndarray) -> Rows:
+        """Return the selected samples (mask or indices); dropped clips stay."""
+        return Rows(
+            **{name: getattr(self, name)[selection] for name in _SAMPLE_COLUMNS},
+            dropped_id=self.dropped_id,
+            dropped_reason=self.dropped_reason,
+        )
+
+    def sample(self, index: int) -> Sample:
+        """Return one sample."""
+        return Sample(
+            clip_id=self.clip_id[index].decode(),
+            start_frame=int(self.start_frame[index]),
+            end_frame=int(self.end_frame[index]),
+            is_window=bool(self.is_window[index]),
+            num_bytes=int(self.num_bytes[index]),
+            bin_path=self.bin_path[index].decode(),
+        )
+
+
+_SAMPLE_COLUMNS = ("clip_id", "start_frame", "end_frame", "is_window", "num_bytes", "bin_path")
+
+
+def _strings(values: Sequence[str]) -> np.ndarray:
+    # "S1" for an empty column: numpy would make it a float column.
+    encoded = [value.encode() for value in values]
+    return np.array(encoded) if encoded else np.array([], "S1")

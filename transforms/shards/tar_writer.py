@@ -1,0 +1,125 @@
+"""Tar archives with the same bytes for the same members, and no copy of a member in memory."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from transforms.storage.interface import StorageError
+
+_RECORD_BYTES = 20 * tarfile.BLOCKSIZE
+"""Tars end on a full record, as GNU tar writes them."""
+
+_COPY_BYTES = 1 << 20
+
+
+class TarWriter:
+    """A USTAR archive in a local file: mtime 0, owner 0, mode 644, members in the order of adding.
+
+    What ends without an error is a whole archive; otherwise the file is removed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Begin an archive at ``path``, replacing what is there."""
+        self._path = path
+        # Unbuffered: headers are small writes, and the system copies the rest from file to file.
+        self._file = path.open("wb", buffering=0)
+
+    def __enter__(self) -> TarWriter:
+        """Return this writer."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the archive, or remove it after an error."""
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._file.close()
+            if kind is not None:
+                self._path.unlink(missing_ok=True)
+
+    def add_bytes(self, name: str, data: bytes) -> None:
+        """Add a small member."""
+        self._write(_header(name, len(data)) + data + _padding(len(data)))
+
+    def add_file(self, name: str, source: BinaryIO, num_bytes: int) -> None:
+        """Add a member of ``num_bytes`` read from ``source``.
+
+        Raises:
+            StorageError: The source holds another number of bytes.
+        """
+        self._write(_header(name, num_bytes))
+        number = _file_number(source)
+        copied = (
+            self._copy_read(source, num_bytes)
+            if number is None
+            else self._copy_file(number, num_bytes)
+        )
+        if number is not None:
+            source.seek(copied)
+        if copied != num_bytes or source.read(1):
+            raise StorageError(
+                f"{name}: expected {num_bytes} bytes, got "
+                f"{'more' if copied == num_bytes else copied}; the file changed while it was packed"
+            )
+        self._write(_padding(num_bytes))
+
+    def _copy_file(self, number: int, num_bytes: int) -> int:
+        # The system copies from file to file: half the processor time of reading and writing.
+        copied = 0
+        while copied < num_bytes:
+            sent = os.sendfile(self._file.fileno(), number, copied, num_bytes - copied)
+            if sent == 0:
+                break
+            copied += sent
+        return copied
+
+    def _copy_read(self, source: BinaryIO, num_bytes: int) -> int:
+        copied = 0
+        while copied < num_bytes:
+            data = source.read(min(_COPY_BYTES, num_bytes - copied))
+            if not data:
+                break
+            self._write(data)
+            copied += len(data)
+        return copied
+
+    def _write(self, data: bytes) -> None:
+        # An unbuffered file may take less than it was given, for instance when the disk is full.
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def _finish(self) -> None:
+        end = 2 * tarfile.BLOCKSIZE
+        self._write(bytes(end + -(self._file.tell() + end) % _RECORD_BYTES))
+
+
+def _header(name: str, num_bytes: int) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size = num_bytes
+    member.mode = 0o644
+    # The mtime, owner and group of a new TarInfo are 0 and empty already; say so for the reader.
+    member.mtime = member.uid = member.gid = 0
+    return member.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _padding(num_bytes: int) -> bytes:
+    return bytes(-num_bytes % tarfile.BLOCKSIZE)
+
+
+def _file_number(source: BinaryIO) -> int | None:
+    """Return the file descriptor of a real file, None for anything else."""
+    try:
+        return source.fileno()
+    except (AttributeError, OSError):
+        return None
