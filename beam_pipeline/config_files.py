@@ -1,0 +1,124 @@
+"""Reads configuration files: JSON or YAML, nested or flat, into a pipeline's name and values."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from transforms.errors import UsageError
+
+SUFFIXES = (".json", ".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """What a configuration file says."""
+
+    name: str
+    """The file, for messages."""
+    pipeline: str | None
+    values: dict[str, Any]
+    """As written: keys may be spelled with dashes or be unknown."""
+
+
+def quickstart_file() -> Path:
+    """Return ``configs/quickstart.yaml`` of this checkout or of the installed package."""
+    return Path(str(importlib.resources.files("configs"))) / "quickstart.yaml"
+
+
+def read_config_file(name: str | Path) -> ConfigFile:
+    """Return the content of a configuration file.
+
+    Its content is ``{"pipeline": ..., "args": {...}}``, or one mapping with ``pipeline`` beside the
+    options, or only options.
+
+    Raises:
+        UsageError: The file is missing, has bad syntax, a doubled key or no mapping in it.
+    """
+    content = _parse(Path(name))
+    if content is None:
+        raise UsageError(f"{name}: is empty; it needs a mapping of option names to values")
+    if not isinstance(content, dict):
+        raise UsageError(
+            f"{name}: needs a mapping of option names to values, got {type(content).__name__}"
+        )
+    values = {str(key): value for key, value in content.items() if key != "pipeline"}
+    pipeline = content.get("pipeline")
+    if pipeline is not None and not isinstance(pipeline, str):
+        raise UsageError(f"{name}: pipeline must be the name of a pipeline, got {pipeline!r}")
+    if "args" in values:
+        values = _nested(str(name), values)
+    return ConfigFile(str(name), pipeline, values)
+
+
+def _nested(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    beside = sorted(set(values) - {"args"})
+    if beside:
+        raise UsageError(
+            f"{name}: has args and beside it {', '.join(beside)}; move these into args"
+        )
+    args = values["args"] if values["args"] is not None else {}
+    if not isinstance(args, dict):
+        raise UsageError(f"{name}: args must be a mapping, got {type(args).__name__}")
+    return {str(key): value for key, value in args.items()}
+
+
+def _parse(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: there is no such configuration file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+    if not text.strip():
+        return None
+    if path.suffix.lower() == ".json":
+        return _parse_json(path, text)
+    return _parse_yaml(path, text)
+
+
+def _parse_json(path: Path, text: str) -> Any:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            doubled = next(key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1)
+            raise UsageError(f"{path}: has the key {doubled!r} twice in one mapping")
+        return values
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        raise UsageError(
+            f"{path}, line {error.lineno}, column {error.colno}: is not JSON: {error.msg}"
+        ) from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice; YAML itself would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} occurs twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parse_yaml(path: Path, text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise UsageError(f"{path}{where}: is not YAML: {problem}") from error

@@ -1,0 +1,16 @@
+"""Remove what an earlier run wrote to an output: commits first, then data."""
+
+from __future__ import annotations
+
+from transforms.clips.layout import OUTPUT_FOLDERS, summary_uri
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import join
+
+
+def remove_output(root: str) -> None:
+    """Remove everything this program writes below ``root``; other files stay."""
+    storage = storage_for(root)
+    storage.delete(summary_uri(root))
+    for folder in OUTPUT_FOLDERS:
+        for stat in list(storage.list(join(root, folder))):
+            storage.delete(stat.uri)

@@ -1,0 +1,166 @@
+"""From options to what the stages need: encoder, fingerprints, run context."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
+from runners.direct import num_workers
+from transforms.clips.cut_settings import CutSettings
+from transforms.clips.fingerprints import fingerprint
+from transforms.clips.finish_run import RunFacts
+from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
+from transforms.media.look import LookSettings
+from transforms.media.observers.motion import MotionSettings
+from transforms.media.observers.preview_frames import PreviewSettings
+from transforms.media.slots import num_slots
+from transforms.run_context import RunContext
+from transforms.shards.shard_clips import DatasetRun, ShardSettings
+from transforms.storage.uris import absolute
+
+SplitLike = SplitConfig | CurateConfig
+ShardLike = ShardConfig | CurateConfig
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """What the stages of split share."""
+
+    context: RunContext
+    cut: CutSettings
+    facts: RunFacts
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PreparedShard:
+    """What the stages of shard share."""
+
+    settings: ShardSettings
+    dataset: DatasetRun
+
+
+def new_run_id() -> str:
+    """Return a name for a run that no other run has."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+
+
+def look_settings(config: SplitLike) -> LookSettings:
+    """Return what the look finds out about each clip."""
+    motion = config.motion
+    previews = config.previews
+    return LookSettings(
+        window_size=config.windows.captioning_window_size,
+        remainder_threshold=config.windows.captioning_remainder_threshold,
+        motion=None
+        if motion.motion_filter == "disable"
+        else MotionSettings(
+            target_fps=motion.motion_decode_target_fps,
+            target_duration_ratio=motion.motion_decode_target_duration_ratio,
+        ),
+        previews=PreviewSettings(
+            target_fps=previews.preview_target_fps, target_height=previews.preview_target_height
+        )
+        if previews.generate_previews
+        else None,
+    )
+
+
+def stage_fingerprints(
+    config: SplitLike, encode: EncodeSettings, look: LookSettings
+) -> tuple[tuple[str, str], ...]:
+    """Return the active stages of a clip in order, each with its fingerprint."""
+    stages: list[tuple[str, dict[str, Any]]] = [
+        (
+            "cut",
+            {
+                "encode": dataclasses.asdict(encode),
+                "build": encoder_build(),
+                "window_size": look.window_size,
+                "remainder_threshold": look.remainder_threshold,
+            },
+        )
+    ]
+    if look.motion is not None:
+        stages.append(("motion_score", dataclasses.asdict(look.motion)))
+    if config.motion.motion_filter == "enable":
+        stages.append(
+            (
+                "motion_filter",
+                {
+                    "global_mean": config.motion.motion_global_mean_threshold,
+                    "per_patch_min_256": config.motion.motion_per_patch_min_256_threshold,
+                },
+            )
+        )
+    if look.previews is not None:
+        stages.append(("previews", dataclasses.asdict(look.previews)))
+    return tuple((stage, fingerprint(values)) for stage, values in stages)
+
+
+def spans_fingerprint(config: SplitLike) -> str:
+    """Return the fingerprint of what decides where videos are cut and how clips are grouped."""
+    splitting = config.splitting
+    return fingerprint(
+        {
+            "algorithm": splitting.splitting_algorithm,
+            "duration": splitting.fixed_stride_split_duration,
+            "min_length": splitting.fixed_stride_min_clip_length_s,
+            "chunk": config.chunking.clip_re_chunk_size,
+        }
+    )
+
+
+def prepare_split(
+    config: SplitLike, *, run_id: str, scratch: Path, beam_flags: list[str], resolved: dict[str, Any]
+) -> PreparedSplit:
+    """Return what the stages of split share.
+
+    Raises:
+        PreflightError: The encoder is not there.
+    """
+    encode, warning = resolve_encoder(config.transcode)
+    look = look_settings(config)
+    workers = num_workers(beam_flags) or 1
+    context = RunContext(
+        root=absolute(str(config.output.output_clip_path)),
+        run_id=run_id,
+        scratch=str(scratch),
+        progress_folder=str(scratch / "progress"),
+        stages=stage_fingerprints(config, encode, look),
+        spans_fingerprint=spans_fingerprint(config),
+        retry_failed=config.run.retry_failed,
+    )
+    return PreparedSplit(
+        context=context,
+        cut=CutSettings(encode, look, num_children=math.ceil(num_slots() / workers)),
+        facts=RunFacts(
+            started_at=time.time(),
+            resolved=json.dumps(resolved, sort_keys=True),
+            embedding_algorithm=config.embedding.embedding_algorithm,
+        ),
+        warnings=(warning,) if warning else (),
+    )
+
+
+def prepare_shard(config: ShardLike, *, scratch: Path, input_root: str) -> PreparedShard:
+    """Return what the stages of shard share."""
+    sharding = config.sharding
+    return PreparedShard(
+        settings=ShardSettings.from_options(sharding, window_size=config.windows.captioning_window_size),
+        dataset=DatasetRun(
+            input_root=input_root,
+            dataset_root=absolute(str(sharding.output_dataset_path)),
+            annotation_version=sharding.annotation_version,
+            progress_folder=str(scratch / "progress"),
+            scratch=str(scratch),
+        ),
+    )

@@ -1,0 +1,70 @@
+"""What a run prints at its end, and the numbers it keeps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from transforms.clips.layout import FAILURES
+from transforms.clips.ledger import Ledger
+from transforms.json_files import create_json, read_json
+from transforms.run_context import SCHEMA_VERSION
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import join
+
+FAILURES_SHOWN = 10
+
+
+def report_lines(ledger: Ledger, root: str) -> list[str]:
+    """Return what became of the videos and clips of an output, and where it lies."""
+    lines = [
+        f"videos    {ledger.num_videos}: {_video_counts(ledger)}",
+        f"hours     {ledger.seconds_in / 3600:.3f} in, {ledger.seconds_out / 3600:.3f} out",
+        f"clips     {_clip_counts(ledger)}",
+        f"output    {root}",
+    ]
+    failures = failed_items(root)
+    if failures:
+        lines.append(f"failures  {join(root, FAILURES)} ({len(failures)}); --retry_failed tries again")
+        lines.extend(f"          {line}" for line in failures[:FAILURES_SHOWN])
+        if len(failures) > FAILURES_SHOWN:
+            lines.append(f"          ... and {len(failures) - FAILURES_SHOWN} more")
+    return lines
+
+
+def failed_items(root: str) -> list[str]:
+    """Return one line per failure file, with reason and message, most frequent reasons first."""
+    contents = [read_json(stat.uri) for stat in storage_for(root).list(join(root, FAILURES))]
+    frequency = Counter(content["reason"] for content in contents)
+    contents.sort(key=lambda item: (-frequency[item["reason"]], item["reason"], item["id"]))
+    return [f"{item['stage']} {item['reason']}: {item['message']}" for item in contents]
+
+
+def _video_counts(ledger: Ledger) -> str:
+    num_failed, num_empty = len(ledger.failed_videos), len(ledger.videos_without_clips)
+    parts = [f"{ledger.num_videos - num_failed - num_empty} curated"]
+    if num_empty:
+        parts.append(f"{num_empty} too short for a clip")
+    parts.append(f"{num_failed} failed")
+    return ", ".join(parts)
+
+
+def _clip_counts(ledger: Ledger) -> str:
+    reasons = ", ".join(f"{name} {number}" for name, number in sorted(ledger.rejected.items()))
+    rejected = f"{ledger.num_clips_rejected} rejected" + (f" ({reasons})" if reasons else "")
+    parts = [f"{ledger.num_clips_kept} kept", rejected, f"{ledger.num_clips_failed} failed"]
+    if ledger.num_no_frames:
+        parts.append(f"{ledger.num_no_frames} without frames")
+    return ", ".join(parts)
+
+
+def write_performance_stats(root: str, totals: dict[str, float], seconds: float) -> None:
+    """Write the run's counters and seconds to the next free ``performance_stats_N.json``."""
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "wall_seconds": seconds,
+        "counters": totals,
+    }
+    number = 0
+    while not create_json(join(root, f"performance_stats_{number}.json"), content):
+        number += 1

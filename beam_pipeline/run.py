@@ -1,0 +1,172 @@
+"""Run a pipeline from checked options to its exit status."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from beam_pipeline.auto_options import resolve_auto
+from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig, flat
+from beam_pipeline.exit_status import EXIT_OK, exit_status
+from beam_pipeline.overwrite import remove_output
+from beam_pipeline.preflight import check_apart, check_input, check_writable
+from beam_pipeline.prepare import (
+    PreparedShard,
+    PreparedSplit,
+    new_run_id,
+    prepare_shard,
+    prepare_split,
+)
+from beam_pipeline.progress_display import ProgressDisplay
+from beam_pipeline.report import print_report, write_performance_stats
+from beam_pipeline.scratch import run_scratch
+from beam_pipeline.stored_options import RunOptions, store_options
+from runners import direct
+from transforms.clips.finish_run import raise_if_false
+from transforms.clips.ledger import Ledger, read_ledger
+from transforms.clips.selections import all_source_ids
+from transforms.progress import flush_counts, read_totals
+
+_logger = logging.getLogger(__name__)
+
+AnyConfig = SplitConfig | ShardConfig | CurateConfig
+
+
+def run_pipeline(
+    pipeline: str, config: AnyConfig, *, beam_flags: list[str], quickstart: bool = False
+) -> int:
+    """Run ``split``, ``shard`` or ``curate`` and return the exit status.
+
+    Raises:
+        UsageError: The options contradict each other or what the output was begun with.
+        PreflightError: This machine or its storage cannot run them.
+        LedgerError: Something that was planned is neither committed nor failed.
+    """
+    started_at = time.monotonic()
+    _check(config)
+    resolved, lines = resolve_auto(config)
+    for line in lines:
+        print(line, file=sys.stderr)
+    direct.prepare(beam_flags)
+    with run_scratch(config.run.scratch_path, new_run_id()) as scratch:
+        run = _PreparedRun(pipeline, config, scratch, beam_flags, resolved)
+        run.store()
+        with ProgressDisplay(run.progress_folder, interval_seconds=config.run.progress_interval_s):
+            _run_graph(run.build, beam_flags)
+            flush_counts()
+        totals = read_totals(run.progress_folder)
+        ledger = run.verify()
+        run.report(ledger, totals, time.monotonic() - started_at, quickstart=quickstart)
+    return EXIT_OK if ledger is None else exit_status(ledger, config.run.max_failed_share)
+
+
+class _PreparedRun:
+    """One run of one pipeline, checked and resolved."""
+
+    def __init__(
+        self,
+        pipeline: str,
+        config: AnyConfig,
+        scratch: Path,
+        beam_flags: list[str],
+        resolved: dict[str, Any],
+    ) -> None:
+        self._pipeline = pipeline
+        self._config = config
+        self._resolved = resolved
+        self._split: PreparedSplit | None = None
+        self._shard: PreparedShard | None = None
+        self.progress_folder = str(scratch / "progress")
+        if not isinstance(config, ShardConfig):
+            self._split = prepare_split(
+                config,
+                run_id=scratch.name,
+                scratch=scratch,
+                beam_flags=beam_flags,
+                resolved=resolved,
+            )
+        if not isinstance(config, SplitConfig):
+            self._shard = prepare_shard(config, scratch=scratch)
+
+    def store(self) -> None:
+        """Store the options in the output, before any work."""
+        if self._split is None:
+            return
+        for warning in self._split.warnings:
+            _logger.warning("%s", warning)
+        root = self._split.context.root
+        if self._config.run.overwrite:
+            remove_output(root)
+        fingerprints = {"spans": self._split.context.spans_fingerprint}
+        fingerprints.update(self._split.context.stages)
+        store_options(
+            root,
+            RunOptions(self._pipeline, flat(self._config), self._resolved, fingerprints),
+            accept_changes=self._config.run.accept_changes,
+        )
+
+    def build(self, root: Any) -> None:
+        """Attach the graph."""
+        from beam_pipeline import pipelines  # noqa: PLC0415 - imports Beam
+
+        if isinstance(self._config, SplitConfig) and self._split is not None:
+            pipelines.split(root, self._config, self._split)
+        elif isinstance(self._config, ShardConfig) and self._shard is not None:
+            pipelines.shard(root, self._shard)
+        elif isinstance(self._config, CurateConfig) and self._split and self._shard:
+            pipelines.curate(root, self._config, self._split, self._shard)
+
+    def verify(self) -> Ledger | None:
+        """Return the ledger of everything ever selected, from files; a runner's DONE proves nothing.
+
+        Raises:
+            LedgerError: Something is missing.
+        """
+        if self._split is None:
+            return None
+        root = self._split.context.root
+        ledger = read_ledger(root, all_source_ids(root))
+        raise_if_false(ledger)
+        return ledger
+
+    def report(
+        self, ledger: Ledger | None, totals: dict[str, float], seconds: float, *, quickstart: bool
+    ) -> None:
+        """Say what was made and where, and keep the numbers."""
+        root = self._split.context.root if self._split else None
+        dataset = self._shard.dataset if self._shard else None
+        if root is not None and self._config.run.perf_profile and totals.get("videos_selected"):
+            write_performance_stats(root, totals, seconds)
+        print_report(
+            self._pipeline,
+            output_root=root,
+            ledger=ledger,
+            dataset=dataset,
+            totals=totals,
+            seconds=seconds,
+            quickstart=quickstart,
+        )
+
+
+def _check(config: AnyConfig) -> None:
+    """Check input and output before anything is written."""
+    if not isinstance(config, ShardConfig):
+        check_input(config.input)
+        output, source = str(config.output.output_clip_path), str(config.input.input_video_path)
+        check_apart(source, output, names=("input_video_path", "output_clip_path"))
+        check_writable(output, name="output_clip_path")
+    if not isinstance(config, SplitConfig):
+        check_writable(str(config.sharding.output_dataset_path), name="output_dataset_path")
+
+
+def _run_graph(build: Callable[[Any], None], beam_flags: list[str]) -> None:
+    import apache_beam as beam  # noqa: PLC0415 - two seconds that --help does not need
+    from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
+
+    options = PipelineOptions([*direct.FLAGS, *beam_flags])
+    with beam.Pipeline(options=options) as root:
+        build(root)

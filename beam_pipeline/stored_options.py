@@ -1,0 +1,69 @@
+"""``runs/options.json``: the options an output was made with, and what may change later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from transforms.clips.layout import options_uri
+from transforms.errors import UsageError
+from transforms.json_files import read_json_if_there, write_json
+from transforms.run_context import SCHEMA_VERSION
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run was asked for, in the form that is stored."""
+
+    pipeline: str
+    options: dict[str, Any]
+    """Option to value, defaults included."""
+    resolved: dict[str, Any]
+    """Option to ``{"requested", "resolved", "why"}``."""
+    fingerprints: dict[str, str]
+    """Stage to fingerprint."""
+
+
+def store_options(root: str, run: RunOptions, *, accept_changes: bool) -> None:
+    """Store the options before any work; a stage turned on or off later is no conflict.
+
+    Raises:
+        UsageError: A stage would now make other bytes than it did; names what changed and the
+            three ways on.
+    """
+    uri = options_uri(root)
+    stored = read_json_if_there(uri)
+    if stored is not None and not accept_changes:
+        changed = [
+            stage
+            for stage, value in run.fingerprints.items()
+            if stored["fingerprints"].get(stage, value) != value
+        ]
+        if changed:
+            raise UsageError(_conflict(root, stored, run, changed))
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "pipeline": run.pipeline,
+        "options": run.options,
+        "resolved": run.resolved,
+        "fingerprints": {**(stored or {}).get("fingerprints", {}), **run.fingerprints},
+    }
+    if content != stored:
+        write_json(uri, content)
+
+
+def _conflict(root: str, stored: dict[str, Any], run: RunOptions, changed: list[str]) -> str:
+    differences = [
+        f"  {name}: was {stored['options'].get(name)!r}, now {value!r}"
+        for name, value in sorted(run.options.items())
+        if name in stored["options"] and stored["options"][name] != value
+    ]
+    lines = [
+        f"{root} was begun with other options for: {', '.join(changed)}",
+        *(differences or ["  no option changed; the encoder or the format of the files did"]),
+        "Three ways on:",
+        "  1. give the old options again, and the run goes on where it stopped;",
+        "  2. choose a new output_clip_path, and everything is made anew;",
+        "  3. add --accept_changes: clips that are done stay, new ones get the new options.",
+    ]
+    return "\n".join(lines)
