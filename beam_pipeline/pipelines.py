@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import apache_beam as beam
 
-from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
+from beam_pipeline.config import CurateConfig, SplitConfig
 from beam_pipeline.prepare import PreparedShard, PreparedSplit
 from transforms.clips.cut_chunks import CutChunks
 from transforms.clips.finish_chunks import FinishChunks
@@ -14,7 +17,9 @@ from transforms.clips.write_clips import WriteClips
 from transforms.filters.motion import FilterMotion
 from transforms.ingest.probe_videos import ProbeVideos
 from transforms.ingest.select_videos import ListVideos
-from transforms.shards.shard_clips import DatasetSummary, ShardClips
+from transforms.json_files import write_json
+from transforms.shards.finish_dataset import DatasetSummary
+from transforms.shards.shard_clips import ShardClips
 from transforms.shots.fixed_stride import SplitFixedStride
 
 
@@ -39,11 +44,9 @@ def split(
     )
 
 
-def shard(
-    root: beam.Pipeline, config: ShardConfig, prepared: PreparedShard
-) -> beam.PCollection[DatasetSummary]:
+def shard(root: beam.Pipeline, prepared: PreparedShard) -> beam.PCollection[DatasetSummary]:
     """Attach the shard pipeline; return its one summary element."""
-    return root | beam.Impulse() | ShardClips(prepared.settings, prepared.dataset)
+    return _shard_on(root | beam.Impulse(), prepared)
 
 
 def curate(
@@ -53,6 +56,19 @@ def curate(
     prepared_shard: PreparedShard,
 ) -> beam.PCollection[DatasetSummary]:
     """Attach split and, on its signal, shard."""
-    return split(root, config, prepared_split) | ShardClips(
-        prepared_shard.settings, prepared_shard.dataset
+    return _shard_on(split(root, config, prepared_split), prepared_shard)
+
+
+def _shard_on(
+    signal: beam.PCollection[Any], prepared: PreparedShard
+) -> beam.PCollection[DatasetSummary]:
+    return (
+        signal
+        | ShardClips(prepared.settings, prepared.dataset)
+        | "KeepSummary" >> beam.Map(_keep_summary, str(prepared.summary_path))
     )
+
+
+def _keep_summary(summary: DatasetSummary, path: str) -> DatasetSummary:
+    write_json(path, dataclasses.asdict(summary))
+    return summary

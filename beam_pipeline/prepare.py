@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -23,8 +23,9 @@ from transforms.media.observers.motion import MotionSettings
 from transforms.media.observers.preview_frames import PreviewSettings
 from transforms.media.slots import num_slots
 from transforms.run_context import RunContext
-from transforms.shards.shard_clips import DatasetRun, ShardSettings
-from transforms.storage.uris import absolute
+from transforms.errors import UsageError
+from transforms.shards.options import DatasetRun, ShardSettings, shard_settings
+from transforms.storage.uris import absolute, join
 
 SplitLike = SplitConfig | CurateConfig
 ShardLike = ShardConfig | CurateConfig
@@ -46,6 +47,8 @@ class PreparedShard:
 
     settings: ShardSettings
     dataset: DatasetRun
+    summary_path: Path
+    """Local file that receives the DatasetSummary as JSON."""
 
 
 def new_run_id() -> str:
@@ -120,7 +123,7 @@ def spans_fingerprint(config: SplitLike) -> str:
 
 
 def prepare_split(
-    config: SplitLike, *, run_id: str, scratch: Path, beam_flags: list[str], resolved: dict[str, Any]
+    config: SplitLike, *, scratch: Path, beam_flags: list[str], resolved: dict[str, Any]
 ) -> PreparedSplit:
     """Return what the stages of split share.
 
@@ -132,7 +135,7 @@ def prepare_split(
     workers = num_workers(beam_flags) or 1
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
-        run_id=run_id,
+        run_id=scratch.name,
         scratch=str(scratch),
         progress_folder=str(scratch / "progress"),
         stages=stage_fingerprints(config, encode, look),
@@ -151,16 +154,43 @@ def prepare_split(
     )
 
 
-def prepare_shard(config: ShardLike, *, scratch: Path, input_root: str) -> PreparedShard:
+def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
     """Return what the stages of shard share."""
     sharding = config.sharding
+    split_root = config.output.output_clip_path
     return PreparedShard(
-        settings=ShardSettings.from_options(sharding, window_size=config.windows.captioning_window_size),
+        settings=shard_settings(
+            sharding,
+            captioning_algorithm=config.caption_model.captioning_algorithm,
+            window_size=config.windows.captioning_window_size,
+        ),
         dataset=DatasetRun(
-            input_root=input_root,
-            dataset_root=absolute(str(sharding.output_dataset_path)),
+            input_root=absolute(str(sharding.input_clip_path or split_root)),
+            dataset_root=dataset_root(config),
             annotation_version=sharding.annotation_version,
             progress_folder=str(scratch / "progress"),
             scratch=str(scratch),
         ),
+        summary_path=scratch / "dataset.json",
     )
+
+
+def dataset_root(config: ShardLike) -> str:
+    """Return where the dataset goes: as given, else ``webdataset`` beside the split output.
+
+    An output whose last component is a version such as ``v0`` has its dataset beside its parent,
+    as in the documents' tree.
+
+    Raises:
+        UsageError: ``shard`` without ``output_dataset_path``.
+    """
+    given = config.sharding.output_dataset_path
+    if given:
+        return absolute(given)
+    if isinstance(config, ShardConfig):
+        raise UsageError("output_dataset_path is missing: give the folder for the shards")
+    output = absolute(str(config.output.output_clip_path))
+    parent, _, name = output.rpartition("/")
+    if re.fullmatch(r"v\d+", name):
+        parent = parent.rpartition("/")[0]
+    return join(parent, "webdataset")

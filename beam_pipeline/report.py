@@ -32,6 +32,19 @@ def report_lines(ledger: Ledger, root: str) -> list[str]:
     return lines
 
 
+def dataset_lines(dataset: dict[str, Any]) -> list[str]:
+    """Return what the dataset holds and where it lies."""
+    lines = [
+        f"shards    {dataset['num_shards']} in {dataset['num_bins']} bins, "
+        f"{dataset['num_samples']} samples, {dataset['num_new_shards']} new",
+        f"dataset   {dataset['dataset_uri']}",
+    ]
+    dropped = ", ".join(f"{number} {reason}" for reason, number in dataset["dropped"])
+    if dropped:
+        lines.append(f"dropped   {dropped}; see dropped_clips.json in the dataset")
+    return lines
+
+
 def failed_items(root: str) -> list[str]:
     """Return one line per failure file, with reason and message, most frequent reasons first."""
     contents = [read_json(stat.uri) for stat in storage_for(root).list(join(root, FAILURES))]

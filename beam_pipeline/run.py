@@ -22,14 +22,15 @@ from beam_pipeline.prepare import (
     prepare_split,
 )
 from beam_pipeline.progress_display import ProgressDisplay
-from beam_pipeline.report import print_report, write_performance_stats
+from beam_pipeline.report import dataset_lines, report_lines, write_performance_stats
 from beam_pipeline.scratch import run_scratch
 from beam_pipeline.stored_options import RunOptions, store_options
 from runners import direct
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import all_source_ids
-from transforms.progress import flush_counts, read_totals
+from transforms.json_files import read_json
+from transforms.progress import TotalsReader, flush_counts
 
 _logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ AnyConfig = SplitConfig | ShardConfig | CurateConfig
 
 
 def run_pipeline(
-    pipeline: str, config: AnyConfig, *, beam_flags: list[str], quickstart: bool = False
+    pipeline: str, config: AnyConfig, *, beam_flags: list[str]
 ) -> int:
     """Run ``split``, ``shard`` or ``curate`` and return the exit status.
 
@@ -58,9 +59,9 @@ def run_pipeline(
         with ProgressDisplay(run.progress_folder, interval_seconds=config.run.progress_interval_s):
             _run_graph(run.build, beam_flags)
             flush_counts()
-        totals = read_totals(run.progress_folder)
+        totals = TotalsReader(run.progress_folder).read()
         ledger = run.verify()
-        run.report(ledger, totals, time.monotonic() - started_at, quickstart=quickstart)
+        run.report(ledger, totals, time.monotonic() - started_at)
     return EXIT_OK if ledger is None else exit_status(ledger, config.run.max_failed_share)
 
 
@@ -84,7 +85,6 @@ class _PreparedRun:
         if not isinstance(config, ShardConfig):
             self._split = prepare_split(
                 config,
-                run_id=scratch.name,
                 scratch=scratch,
                 beam_flags=beam_flags,
                 resolved=resolved,
@@ -133,23 +133,22 @@ class _PreparedRun:
         raise_if_false(ledger)
         return ledger
 
-    def report(
-        self, ledger: Ledger | None, totals: dict[str, float], seconds: float, *, quickstart: bool
-    ) -> None:
+    def report(self, ledger: Ledger | None, totals: dict[str, float], seconds: float) -> None:
         """Say what was made and where, and keep the numbers."""
-        root = self._split.context.root if self._split else None
-        dataset = self._shard.dataset if self._shard else None
-        if root is not None and self._config.run.perf_profile and totals.get("videos_selected"):
-            write_performance_stats(root, totals, seconds)
-        print_report(
-            self._pipeline,
-            output_root=root,
-            ledger=ledger,
-            dataset=dataset,
-            totals=totals,
-            seconds=seconds,
-            quickstart=quickstart,
-        )
+        lines = []
+        worked = bool(totals.get("videos_selected"))
+        if ledger is not None and self._split is not None:
+            root = self._split.context.root
+            lines += report_lines(ledger, root)
+            if self._config.run.perf_profile and worked:
+                write_performance_stats(root, totals, seconds)
+        if self._shard is not None:
+            dataset = read_json(str(self._shard.summary_path))
+            lines += dataset_lines(dataset)
+            worked = worked or bool(dataset["num_new_shards"])
+        what = "finished" if worked else "nothing was left to do"
+        print(f"beam-curate {self._pipeline}: {what} ({seconds:.0f} s)")
+        print("\n".join(f"  {line}" for line in lines))
 
 
 def _check(config: AnyConfig) -> None:

@@ -46,9 +46,9 @@ def write_failure(
         "traceback": details,
         **source,
     }
-    create_json(failure_uri(context.root, failure.stage, element_id), content)
-    count(context.progress_folder, failures=1)
-    _logger.warning("%s failed: %s", failure.stage, failure.message)
+    if create_json(failure_uri(context.root, failure.stage, element_id), content):
+        count(context.progress_folder, failures=1)
+        _logger.warning("%s failed: %s", failure.stage, failure.message)
 
 
 def skip_failed(

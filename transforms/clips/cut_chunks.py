@@ -91,18 +91,21 @@ class _CutRuns(beam.DoFn):
             self._pool.close()
             self._pool = None
 
+    @property
+    def _scratch(self) -> Path:
+        # A pool's scratch folder is its own; two workers on one machine have two.
+        return Path(self._context.scratch) / f"worker-{os.getpid()}"
+
     def _open_pool(self) -> ChildPool:
         if self._pool is None:
-            scratch = Path(self._context.scratch) / f"worker-{os.getpid()}"
-            scratch.mkdir(parents=True, exist_ok=True)
-            self._pool = ChildPool(scratch, self._settings.num_children)
+            self._pool = ChildPool(self._scratch, self._settings.num_children)
         return self._pool
 
     def _submit(self, run: CutRun, work: RunWork, plan: Plan) -> None:
         pool = self._open_pool()
         resources = contextlib.ExitStack()
         storage = storage_for(plan.video.uri)
-        source = resources.enter_context(storage.local_file(plan.video.uri, pool.scratch))
+        source = resources.enter_context(storage.local_file(plan.video.uri, self._scratch))
         job_id = f"{plan.video.video_uuid}-{run.run_index}"
         self._jobs[job_id] = _OpenJob(work, plan, resources)
         pool.submit(
@@ -110,17 +113,17 @@ class _CutRuns(beam.DoFn):
                 job_id=job_id,
                 source=str(source),
                 facts=plan.facts,
-                index_path=self._index_path(plan, pool),
+                index_path=self._index_path(plan),
                 clips=work.job_clips,
                 encode=self._settings.encode,
                 look=self._settings.look,
             )
         )
 
-    def _index_path(self, plan: Plan, pool: ChildPool) -> str:
+    def _index_path(self, plan: Plan) -> str:
         uri = packet_index_uri(self._context.root, plan.video.video_uuid)
         if scheme_of(uri):
-            uri = join(str(pool.scratch), "index", f"{plan.video.video_uuid}.npz")
+            uri = join(str(self._scratch), "index", f"{plan.video.video_uuid}.npz")
         Path(uri).parent.mkdir(parents=True, exist_ok=True)
         return uri
 
@@ -134,7 +137,7 @@ class _CutRuns(beam.DoFn):
                 count(self._context.progress_folder, **_timings(report))
                 continue
             job = self._jobs[report.job_id]
-            clip = _reported(job.waiting.pop(report.clip_id), report, self._open_pool().scratch)
+            clip = _reported(job.waiting.pop(report.clip_id), report, self._scratch)
             span = job.plan.spans[clip.clip_index]
             count(
                 self._context.progress_folder,
@@ -145,7 +148,7 @@ class _CutRuns(beam.DoFn):
 
 
 def _timings(done: JobDone) -> dict[str, float]:
-    timings = {f"cpu_seconds_{part}": seconds for part, seconds in done.seconds.items()}
+    timings = {f"seconds_of_{part}": seconds for part, seconds in done.seconds.items()}
     return {"frames_decoded": done.num_decoded, **timings}
 
 
@@ -157,8 +160,8 @@ def _reported(clip: Clip, report: ClipReport, scratch: Path) -> Clip:
         return clip.updated(outcome="no_frames")
     return clip.updated(
         file=report.file,
-        scores=tuple(sorted({**dict(clip.scores), **report.scores}.items())),
-        notes=tuple(sorted(report.notes.items())),
-        preview_names=tuple(report.preview_files),
+        scores=tuple(sorted({**dict(clip.scores), **dict(report.scores)}.items())),
+        notes=report.notes,
+        preview_names=report.preview_files,
         scratch=str(scratch),
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transforms.media.encode_settings import EncodeSettings
-from transforms.media.look_settings import LookSettings
+from transforms.media.encode import EncodeSettings
+from transforms.media.look import LookSettings
 
 
 @dataclass(frozen=True)

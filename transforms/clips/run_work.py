@@ -64,10 +64,18 @@ def find_work(run: CutRun, plan: Plan, context: RunContext) -> RunWork:
 def _job_clip(clip: Clip, plan: Plan, context: RunContext) -> JobClip:
     span = plan.spans[clip.clip_index]
     if not clip.redone:
-        return JobClip(clip.clip_id, span.start, span.end, "cut", None)
-    rejected = "rejection" in read_json(meta_uri(context.root, clip.clip_id))
-    path = clip_uri(context.root, clip.clip_id, rejected=rejected)
-    return JobClip(clip.clip_id, span.start, span.end, "look", path)
+        return JobClip(clip.clip_id, span.start, span.end)
+    meta = read_json(meta_uri(context.root, clip.clip_id))
+    first_pts, end_pts = meta["source_span_pts"]
+    return JobClip(
+        clip.clip_id,
+        span.start,
+        span.end,
+        action="look",
+        path=clip_uri(context.root, clip.clip_id, rejected="rejection" in meta),
+        source_span_pts=(first_pts, end_pts),
+        made_by=meta["made_by"],
+    )
 
 
 def without_changed_source(work: RunWork, plan: Plan) -> RunWork:

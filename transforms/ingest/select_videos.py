@@ -9,12 +9,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.clips.layout import current_run_uri, failure_uri
+from transforms.clips.layout import current_run_uri
 from transforms.clips.video_state import VideoState, read_states, reopen_failed
 from transforms.ingest.list_videos import Listing, VideoInput, list_videos
 from transforms.json_files import read_json_if_there, write_json
 from transforms.progress import count
-from transforms.records import Failure, Video
+from transforms.records import Video
 from transforms.run_context import SCHEMA_VERSION, RunContext
 
 _logger = logging.getLogger(__name__)
@@ -26,11 +26,16 @@ class Selection:
 
     videos: tuple[Video, ...]
     """Still to be done, sorted by relative path."""
-    rels: tuple[str, ...]
-    """The whole selection of the run, with those an interrupted run already finished."""
+    source_ids: tuple[tuple[str, str], ...]
+    """(relative path, source id) of the whole selection, with what is finished of it already."""
     num_done: int
     """Inputs that need nothing more."""
     listing: Listing
+
+    @property
+    def rels(self) -> tuple[str, ...]:
+        """Relative paths of the whole selection."""
+        return tuple(rel for rel, _ in self.source_ids)
 
 
 def select_videos(config: VideoInput, context: RunContext) -> Selection:
@@ -55,7 +60,7 @@ def select_videos(config: VideoInput, context: RunContext) -> Selection:
     videos = [video for video in selected if states[video.rel] in open_states] + fresh
     return Selection(
         videos=tuple(sorted(videos, key=lambda video: video.rel)),
-        rels=tuple(sorted(video.rel for video in selected + fresh)),
+        source_ids=tuple(sorted((video.rel, video.source_id) for video in selected + fresh)),
         num_done=sum(state is VideoState.DONE for state in states.values()),
         listing=listing,
     )
@@ -84,6 +89,7 @@ def _content(selection: Selection, context: RunContext) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "run_id": context.run_id,
         "rels": list(selection.rels),
+        "source_ids": [list(pair) for pair in selection.source_ids],
         "num_input_videos": len(selection.listing.videos),
         "num_sidecars": selection.listing.num_sidecars,
         "problems": [list(problem) for problem in selection.listing.problems],
@@ -113,6 +119,9 @@ class ListVideos(beam.PTransform[Any, Any]):
         return (
             root
             | beam.Impulse()
-            | beam.FlatMap(lambda _, config, context: begin_selection(config, context),
-                           self.config, self.context).with_output_types(Video)
+            | beam.FlatMap(
+                lambda _, config, context: begin_selection(config, context),
+                self.config,
+                self.context,
+            ).with_output_types(Video)
         )

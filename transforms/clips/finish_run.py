@@ -1,0 +1,108 @@
+"""Close a run: check the ledger, write the summary, file the run's record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.clips.layout import current_run_uri, finished_run_uri
+from transforms.clips.ledger import Ledger, read_ledger
+from transforms.clips.summary import write_summary
+from transforms.errors import LedgerError
+from transforms.json_files import create_json, read_json, read_json_if_there
+from transforms.run_context import SCHEMA_VERSION, RunContext
+from transforms.storage.open_storage import storage_for
+
+MISSING_SHOWN = 20
+"""A false ledger names at most this many ids in its message; the count says how many there are."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What the summary says about this run."""
+
+    started_at: float
+    """Seconds since the epoch."""
+    resolved: str
+    """JSON object: option to what ``auto`` became and why."""
+    embedding_algorithm: str
+
+
+def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
+    """Close the run and return its id, the signal on which ``curate`` goes on to shards.
+
+    Does nothing when no run is open, so it may be called again.
+
+    Raises:
+        LedgerError: Something that was planned is neither committed nor failed.
+    """
+    current = read_json_if_there(current_run_uri(context.root))
+    if current is None:
+        return context.run_id
+    ledger = read_ledger(context.root, current["source_ids"])
+    raise_if_false(ledger)
+    summary = write_summary(
+        context.root,
+        {
+            "rels": current["rels"],
+            "num_input_videos": current["num_input_videos"],
+            "pipeline_run_time": (time.time() - facts.started_at) / 60,
+            "embedding_algorithm": facts.embedding_algorithm,
+            "resolved": json.loads(facts.resolved),
+        },
+    )
+    _file_run(context, current, ledger, summary["pipeline_run_time"])
+    return context.run_id
+
+
+def raise_if_false(ledger: Ledger) -> None:
+    """Raise LedgerError naming what is missing, if anything is."""
+    if ledger.missing:
+        names = ", ".join(ledger.missing[:MISSING_SHOWN])
+        raise LedgerError(
+            f"{len(ledger.missing)} of what was planned is neither committed nor failed: {names}; "
+            "run the same command again to complete it"
+        )
+
+
+def _file_run(
+    context: RunContext, current: dict[str, Any], ledger: Ledger, minutes: float
+) -> None:
+    record = {
+        **current,
+        "schema_version": SCHEMA_VERSION,
+        "minutes": minutes,
+        "ledger": dataclasses.asdict(ledger),
+    }
+    number = 1
+    while not create_json(finished_run_uri(context.root, number), record):
+        # A run that died between its record and the end of current.json is filed already.
+        if read_json(finished_run_uri(context.root, number))["run_id"] == current["run_id"]:
+            break
+        number += 1
+    storage_for(context.root).delete(current_run_uri(context.root))
+
+
+@dataclass
+class FinishRun(beam.PTransform):
+    """Close the run when everything before is done.
+
+    Input: anything that ends when the chunks do. Output: exactly one signal element, the run's
+    id. Hangs on a global combine, because grouping nothing would never fire. Idempotent.
+    """
+
+    context: RunContext
+    facts: RunFacts
+
+    def expand(self, chunks: beam.PCollection[int]) -> beam.PCollection[str]:
+        """Attach the end of the run."""
+        return (
+            chunks
+            | beam.combiners.Count.Globally()
+            | beam.Map(finish_run, self.context, self.facts).with_output_types(str)
+        )

@@ -1,0 +1,120 @@
+"""The ledger: what was selected is planned or failed, what was planned is committed or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from transforms.clips.layout import (
+    FAILURES,
+    chunk_record_uri,
+    plan_uri,
+    video_record_uri,
+)
+from transforms.clips.plan import read_plan
+from transforms.clips.video_state import VIDEO_STAGES
+from transforms.json_files import read_json, read_json_if_there
+from transforms.records import video_uuid
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import join
+
+
+@dataclass
+class Ledger:
+    """What became of the videos of one or all runs, from files alone."""
+
+    num_videos: int = 0
+    num_clips_planned: int = 0
+    num_clips_kept: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Rejected clips by filter."""
+    num_clips_failed: int = 0
+    num_no_frames: int = 0
+    failed_videos: dict[str, str] = field(default_factory=dict)
+    """Relative path to reason: failed before the plan, or every clip failed."""
+    videos_without_clips: list[str] = field(default_factory=list)
+    """Too short for a clip."""
+    missing: list[str] = field(default_factory=list)
+    """What was lost: ``rel`` of a video without plan or record, ``rel#i`` of a chunk, clip ids."""
+    seconds_in: float = 0.0
+    seconds_out: float = 0.0
+    num_bytes_out: int = 0
+
+    @property
+    def failed_share(self) -> float:
+        """Share of the videos that failed, 0 when there are none."""
+        return len(self.failed_videos) / self.num_videos if self.num_videos else 0.0
+
+    @property
+    def num_clips_rejected(self) -> int:
+        """Clips rejected by any filter."""
+        return sum(self.rejected.values())
+
+
+def read_ledger(root: str, source_ids: Iterable[tuple[str, str]]) -> Ledger:
+    """Return what became of the given videos.
+
+    Args:
+        root: Output root.
+        source_ids: (relative path, source id) of each video.
+    """
+    ledger = Ledger()
+    failures = _video_failures(root)
+    for rel, source_id in source_ids:
+        ledger.num_videos += 1
+        identity = video_uuid(source_id)
+        if identity in failures:
+            ledger.failed_videos[rel] = failures[identity]
+        elif not storage_for(root).exists(plan_uri(root, identity)):
+            ledger.missing.append(rel)
+        else:
+            _add_video(ledger, root, rel, plan_uri(root, identity))
+    return ledger
+
+
+def _video_failures(root: str) -> dict[str, str]:
+    reasons = {}
+    for stage in VIDEO_STAGES:
+        for stat in storage_for(root).list(join(root, FAILURES, stage)):
+            content = read_json(stat.uri)
+            reasons[content["id"]] = content["reason"]
+    return reasons
+
+
+def _add_video(ledger: Ledger, root: str, rel: str, uri: str) -> None:
+    plan = read_plan(uri)
+    ledger.seconds_in += plan.facts.duration_seconds
+    ledger.num_clips_planned += len(plan.spans)
+    if not storage_for(root).exists(video_record_uri(root, rel)):
+        ledger.missing.append(rel)
+        return
+    if not plan.spans:
+        ledger.videos_without_clips.append(rel)
+        return
+    num_failed = 0
+    for chunk_index in range(len(plan.chunks)):
+        record = read_json_if_there(chunk_record_uri(root, rel, chunk_index))
+        if record is None:
+            ledger.missing.append(f"{rel}#{chunk_index}")
+            continue
+        num_failed += record["num_clips_failed"]
+        planned = [span.clip_id for span in plan.chunk_spans(chunk_index)]
+        _add_chunk(ledger, record, planned)
+    if num_failed == len(plan.spans):
+        ledger.failed_videos[rel] = "every_clip_failed"
+
+
+def _add_chunk(ledger: Ledger, record: dict[str, Any], planned: list[str]) -> None:
+    failed = [clip["span_uuid"] for clip in record["failed_clips"]]
+    recorded = {*record["clips"], *record["filtered_clips"], *record["no_frames"], *failed}
+    ledger.missing.extend(clip_id for clip_id in planned if clip_id not in recorded)
+    ledger.num_clips_kept += len(record["clips"])
+    ledger.num_clips_failed += len(failed)
+    ledger.num_no_frames += len(record["no_frames"])
+    ledger.seconds_out += record["total_clip_duration"]
+    ledger.num_bytes_out += record["num_bytes"]
+    for name, value in record.items():
+        if name.startswith("num_clips_filtered_by_") and value:
+            reason = name.removeprefix("num_clips_filtered_by_")
+            ledger.rejected[reason] = ledger.rejected.get(reason, 0) + value

@@ -1,0 +1,119 @@
+"""``summary.json``: everything ever processed into an output (contract §1.16)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transforms.clips.layout import (
+    PROCESSED_VIDEOS,
+    chunk_record_uri,
+    summary_uri,
+)
+from transforms.json_files import read_json, read_json_if_there, write_json
+from transforms.run_context import SCHEMA_VERSION
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import join, relative
+
+CLIP_COUNTERS = (
+    "num_clips_filtered_by_motion",
+    "num_clips_filtered_by_aesthetic",
+    "num_clips_filtered_by_qwen_classifier",
+    "num_clips_filtered_by_qwen_semantic",
+    "num_clips_filtered_by_artificial_text",
+    "num_clips_passed",
+    "num_clips_transcoded",
+    "num_clips_with_embeddings",
+    "num_clips_with_caption",
+    "num_clips_with_webp",
+)
+
+
+def write_summary(root: str, this_run: dict[str, Any]) -> dict[str, Any]:
+    """Write and return the summary; an earlier one is kept as ``summary.json.bakN``.
+
+    Args:
+        root: Output root.
+        this_run: Fields that concern this run only: num_input_videos,
+            num_input_videos_selected, pipeline_run_time (minutes), rels (selected), resolved.
+    """
+    videos = _videos(root)
+    for rel in this_run["rels"]:
+        videos.setdefault(rel, {"source_video": None, "processed": False})
+    totals = _totals(videos)
+    summary = {
+        # Upstream keeps one key per video at the top; a name that collides stands under videos only.
+        **{rel: video for rel, video in videos.items() if rel not in totals},
+        **totals,
+        "num_input_videos": this_run["num_input_videos"],
+        "num_input_videos_selected": len(this_run["rels"]),
+        "pipeline_run_time": this_run["pipeline_run_time"],
+        "embedding_algorithm": this_run["embedding_algorithm"],
+        "resolved": this_run["resolved"],
+        "videos": videos,
+        "schema_version": SCHEMA_VERSION,
+    }
+    _back_up(summary_uri(root))
+    write_json(summary_uri(root), summary)
+    return summary
+
+
+def _videos(root: str) -> dict[str, dict[str, Any]]:
+    folder = join(root, PROCESSED_VIDEOS)
+    videos = {}
+    for stat in storage_for(root).list(folder):
+        rel = relative(stat.uri, folder).removesuffix(".json")
+        videos[rel] = _video(root, rel, read_json(stat.uri))
+    return videos
+
+
+def _video(root: str, rel: str, record: dict[str, Any]) -> dict[str, Any]:
+    chunks = [
+        chunk
+        for index in range(record["num_clip_chunks"])
+        if (chunk := read_json_if_there(chunk_record_uri(root, rel, index))) is not None
+    ]
+    return {
+        "source_video": record["video"],
+        "video_uuid": record["video_uuid"],
+        "num_clip_chunks": len(chunks),
+        "num_total_clips": record["num_total_clips"],
+        "clips": [clip for chunk in chunks for clip in chunk["clips"]],
+        "filtered_clips": [clip for chunk in chunks for clip in chunk["filtered_clips"]],
+        "failed_clips": [clip for chunk in chunks for clip in chunk["failed_clips"]],
+        **{name: sum(chunk[name] for chunk in chunks) for name in CLIP_COUNTERS},
+        "duration": record["duration"],
+        "num_bytes": record["num_bytes"],
+        "was_remuxed": False,
+        "total_clip_duration": sum(chunk["total_clip_duration"] for chunk in chunks),
+        "max_clip_duration": max((chunk["max_clip_duration"] for chunk in chunks), default=0.0),
+        "total_prompt_tokens": sum(chunk["total_prompt_tokens"] for chunk in chunks),
+        "total_output_tokens": sum(chunk["total_output_tokens"] for chunk in chunks),
+    }
+
+
+def _totals(videos: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    done = [video for video in videos.values() if video.get("processed", True)]
+    return {
+        "num_processed_videos": len(done),
+        "total_video_duration": sum(video["duration"] for video in done),
+        "total_clip_duration": sum(video["total_clip_duration"] for video in done),
+        "max_clip_duration": max((video["max_clip_duration"] for video in done), default=0.0),
+        "total_video_bytes": sum(video["num_bytes"] for video in done),
+        "num_remuxed_videos": 0,
+        "total_prompt_tokens": sum(video["total_prompt_tokens"] for video in done),
+        "total_output_tokens": sum(video["total_output_tokens"] for video in done),
+        "total_num_clips_failed": sum(len(video["failed_clips"]) for video in done),
+        **{
+            f"total_{name}": sum(video[name] for video in done)
+            for name in CLIP_COUNTERS
+        },
+    }
+
+
+def _back_up(uri: str) -> None:
+    storage = storage_for(uri)
+    if not storage.exists(uri):
+        return
+    number = 1
+    while not storage.create_if_absent(f"{uri}.bak{number}", storage.read(uri)):
+        number += 1
