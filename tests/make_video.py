@@ -108,9 +108,7 @@ def picture(number: int, spec: VideoSpec, generator: np.random.Generator) -> np.
     return image
 
 
-def _write_audio(
-    out: av.container.OutputContainer, stream: av.AudioStream, seconds: float
-) -> None:
+def _write_audio(out: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
     total = round(seconds * 48000)
     times = np.arange(total) / 48000
     samples = (0.3 * np.sin(2 * np.pi * 440 * times)).astype(np.float32)

@@ -24,17 +24,20 @@ class IndexEntries:
     """Ticks, shape (N,): DTS in mp4 and avi, PTS in matroska."""
     is_keyframe: NDArray[np.bool_]
     """Shape (N,)."""
+    is_shown: NDArray[np.bool_]
+    """False where an edit list hides the frame. Shape (N,)."""
     end_of_data: int
     """Byte position behind the farthest entry; 0 when there are none."""
 
     @classmethod
     def of(cls, stream: av.VideoStream) -> IndexEntries:
-        """Return the entries as they are now, without those that an edit list hides."""
-        seen = [entry for entry in stream.index_entries if not entry.is_discard]
+        """Return the entries as they are now."""
+        entries = stream.index_entries
         return cls(
-            timestamp=np.array([entry.timestamp for entry in seen], dtype=np.int64),
-            is_keyframe=np.array([entry.is_keyframe for entry in seen], dtype=np.bool_),
-            end_of_data=max((entry.pos + entry.size for entry in seen), default=0),
+            timestamp=np.array([entry.timestamp for entry in entries], dtype=np.int64),
+            is_keyframe=np.array([entry.is_keyframe for entry in entries], dtype=np.bool_),
+            is_shown=np.array([not entry.is_discard for entry in entries], dtype=np.bool_),
+            end_of_data=max((entry.pos + entry.size for entry in entries), default=0),
         )
 
     def __len__(self) -> int:
@@ -64,16 +67,16 @@ def has_keyframe_index(
     had not; a file without cues has only what was read. Other containers: never.
     """
     if container_name in ("mp4", "mov"):
-        return header_frames > 0 and bool(full.is_keyframe.any())
+        return header_frames > 0 and bool((full.is_keyframe & full.is_shown).any())
     return container_name == "matroska" and len(full) > len(before)
 
 
 def keyframe_pts(source: str | BinaryIO, facts: VideoFacts) -> NDArray[np.int64]:
     """Return the PTS of the keyframes by the container's index, without reading media data.
 
-    matroska's cues hold PTS: exact. The sample table of mp4 is read as DTS only; the first
-    keyframe's distance from DTS to PTS is taken for all, which is exact unless GOPs reorder
-    differently (an open GOP may lie some frames later). So the result is a hint for planning;
+    matroska's cues hold PTS: exact. The sample table of mp4 is seen as DTS only; the first
+    frame's distance from DTS to PTS is taken for all, which is exact unless GOPs reorder
+    differently (in an open GOP the keyframe may lie some frames later). So the result is a hint for planning;
     the packet index has the truth.
 
     Args:
@@ -96,7 +99,8 @@ def keyframe_pts(source: str | BinaryIO, facts: VideoFacts) -> NDArray[np.int64]
             index = full_index(container, stream, container_name=facts.container)
         except (av.error.FFmpegError, OSError) as error:
             raise unreadable(name, "the keyframe index", error) from error
-    keyframes = np.sort(index.timestamp[index.is_keyframe])
+    keyframes = index.timestamp[index.is_keyframe]
     if facts.container != "matroska":
-        keyframes = keyframes + (facts.first_pts - keyframes[0])
-    return keyframes
+        keyframes = keyframes + (facts.first_pts - index.timestamp[index.is_shown][0])
+    # A hidden keyframe leads to the first shown frame.
+    return np.unique(np.maximum(keyframes, facts.first_pts))

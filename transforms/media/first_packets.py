@@ -21,7 +21,7 @@ class FirstPackets:
     """Facts of the first packets; at most 48 packets or about 256 KiB are read."""
 
     pts: NDArray[np.int64]
-    """Sorted PTS in ticks, shape (N,); empty when the packets have none."""
+    """Sorted PTS in ticks without gaps by reordering, shape (N,); empty when there are none."""
     encrypted: bool
     rotation_degrees: int
     """Clockwise turn that shows the picture upright: 0, 90, 180 or 270."""
@@ -39,7 +39,7 @@ def read_first_packets(
     """
     pts: list[int] = []
     encrypted = False
-    num_bytes = 0
+    num_bytes = last_dts = 0
     turn: tuple[int, bool] | None = None
     for number, packet in enumerate(container.demux(stream)):
         if packet.size == 0:
@@ -48,13 +48,17 @@ def read_first_packets(
         time = packet.dts if packet.pts is None else packet.pts
         if time is not None and not packet.is_discard:
             pts.append(time)
+        last_dts = last_dts if packet.dts is None else packet.dts
         if turn is None and not encrypted and number < _MAX_DECODED:
             turn = _turn_of_picture(stream, packet)
         num_bytes += packet.size
         if number + 1 >= _MAX_PACKETS or num_bytes >= _MAX_BYTES:
             break
     rotation, mirrored = turn or (0, False)
-    return FirstPackets(np.array(sorted(pts), dtype=np.int64), encrypted, rotation, mirrored)
+    # A frame shown before the last DTS cannot come any more: up to there nothing is missing.
+    complete = [time for time in pts if time <= last_dts] or pts[:1]
+    times = np.array(sorted(complete), dtype=np.int64)
+    return FirstPackets(times, encrypted, rotation, mirrored)
 
 
 def _turn_of_picture(stream: av.VideoStream, packet: av.Packet) -> tuple[int, bool] | None:

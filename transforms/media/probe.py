@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO
@@ -72,14 +73,26 @@ class _Timing:
     duration_seconds: float
     average_rate: Fraction
     first_pts: int
-    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """What pictures look like."""
+
+    width: int
+    height: int
+    sample_aspect_ratio: Fraction
+    pixel_format: str
+    bit_depth: int
+    color: tuple[str, str, str, str]
 
 
 def _facts(
     container: av.container.InputContainer, stream: av.VideoStream, *, name: str
 ) -> VideoFacts:
     short = container_name(container)
-    before = IndexEntries.of(stream)
+    picture = _picture(stream, name=name)  # before decoding, which may change it
+    opened = IndexEntries.of(stream)
     first = read_first_packets(container, stream)
     if first.encrypted:
         raise MediaError(
@@ -88,24 +101,43 @@ def _facts(
             "decrypt the file first",
         )
     read = IndexEntries.of(stream)
-    index = full_index(container, stream, container_name=short)
-    indexed = has_keyframe_index(short, before=read, full=index, header_frames=stream.frames)
-    frame_index = before if short in ("mp4", "mov", "avi") and len(before) > 1 else None
+    full = full_index(container, stream, container_name=short)
+    indexed = has_keyframe_index(short, before=read, full=full, header_frames=stream.frames)
+    lists_frames = short in ("mp4", "mov", "avi") and stream.frames > 0 and len(opened) > 1
     timing = _timing(container, stream, first, name=name)
-    context = stream.codec_context
-    if not context.width or not context.height or context.pix_fmt is None:
-        raise _no_metadata(name, "picture size or pixel format")
-    ratio = stream.sample_aspect_ratio
     audio = container.streams.best("audio")
     num_video, num_audio = len(container.streams.video), len(container.streams.audio)
     return VideoFacts(
         container=short,
         stream_index=stream.index,
-        codec=context.codec.canonical_name,
+        codec=stream.codec_context.codec.canonical_name,
+        **dataclasses.asdict(picture),
+        **dataclasses.asdict(timing),
+        rotation_degrees=first.rotation_degrees,
+        time_base=_time_base(stream),
+        variable_frame_rate=variable_frame_rate(
+            opened.timestamp[opened.is_shown] if lists_frames else first.pts
+        ),
+        bit_rate_kbit=int((stream.codec_context.bit_rate or 0) / 1024) or _DEFAULT_BIT_RATE_KBIT,
+        audio_codec=audio.codec_context.codec.canonical_name if audio else "",
+        num_streams=(num_video, num_audio, len(container.streams) - num_video - num_audio),
+        header_frames=stream.frames,
+        has_keyframe_index=indexed,
+        needs_full_read=not indexed and not lists_frames,
+        encrypted=False,
+        notes=_timing_notes(container, stream) + (("mirrored",) if first.mirrored else ()),
+    )
+
+
+def _picture(stream: av.VideoStream, *, name: str) -> _Picture:
+    """Return what the header says about the pictures."""
+    context = stream.codec_context
+    if not context.width or not context.height or context.pix_fmt is None:
+        raise _no_metadata(name, "picture size or pixel format")
+    return _Picture(
         width=context.width,
         height=context.height,
-        rotation_degrees=first.rotation_degrees,
-        sample_aspect_ratio=Fraction(ratio) if ratio else Fraction(1),
+        sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1),
         pixel_format=context.pix_fmt,
         bit_depth=context.format.components[0].bits,
         color=color_names(
@@ -114,21 +146,6 @@ def _facts(
             transfer=context.color_trc,
             matrix=context.colorspace,
         ),
-        time_base=_time_base(stream),
-        average_rate=timing.average_rate,
-        duration_seconds=timing.duration_seconds,
-        first_pts=timing.first_pts,
-        variable_frame_rate=variable_frame_rate(
-            first.pts if frame_index is None else frame_index.timestamp
-        ),
-        bit_rate_kbit=int((context.bit_rate or 0) / 1024) or _DEFAULT_BIT_RATE_KBIT,
-        audio_codec=audio.codec_context.codec.canonical_name if audio else "",
-        num_streams=(num_video, num_audio, len(container.streams) - num_video - num_audio),
-        header_frames=stream.frames,
-        has_keyframe_index=indexed,
-        needs_full_read=not indexed and frame_index is None,
-        encrypted=False,
-        notes=timing.notes + (("mirrored",) if first.mirrored else ()),
     )
 
 
@@ -146,21 +163,32 @@ def _timing(
     name: str,
 ) -> _Timing:
     """Return the timing as ffprobe states it, else (rare) counted by reading all packets."""
-    if stream.duration:
-        duration = float(stream.duration * _time_base(stream))
-    else:
-        duration = (container.duration or 0) / av.time_base
+    duration = _stated_duration(container, stream)
     rate = stream.average_rate
-    first_pts = int(first.pts[0]) if len(first.pts) else 0
+    first_pts = int(first.pts[0]) if len(first.pts) else stream.start_time or 0
     if duration > 0 and rate:
-        return _Timing(duration, Fraction(rate), first_pts, ())
+        return _Timing(duration, Fraction(rate), first_pts)
     counted = _count_packets(container, stream)
     if counted is None:
         raise _no_metadata(name, "duration or frame rate")
-    notes = () if duration > 0 else ("duration_from_packets",)
-    if not rate:
-        notes += ("rate_from_packets",)
-    return _Timing(duration or counted[0], Fraction(rate or counted[1]), first_pts, notes)
+    return _Timing(
+        duration if duration > 0 else counted[0], Fraction(rate or counted[1]), first_pts
+    )
+
+
+def _stated_duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """Return seconds: of the stream, else of the container, else 0 (contract §1.4)."""
+    if stream.duration:
+        return float(stream.duration * _time_base(stream))
+    return (container.duration or 0) / av.time_base
+
+
+def _timing_notes(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> tuple[str, ...]:
+    """Return which parts of the timing had to be counted."""
+    counted = () if _stated_duration(container, stream) > 0 else ("duration_from_packets",)
+    return counted + (() if stream.average_rate else ("rate_from_packets",))
 
 
 def _count_packets(

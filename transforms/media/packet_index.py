@@ -1,0 +1,205 @@
+"""The packet index: every frame's PTS and every keyframe of a video, from one pass without decoding."""
+
+from __future__ import annotations
+
+import os
+import uuid
+import zipfile
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from math import ceil
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.errors import MediaError
+from transforms.media.open_input import open_input, unreadable
+from transforms.media.packet_scan import PacketScan, scan_packets
+from transforms.records import VideoFacts
+
+
+@dataclass(frozen=True)
+class PacketIndex:
+    """When each frame of a video is shown and where decoding can start.
+
+    The rank of a frame's PTS in ``pts`` is its frame number.
+    """
+
+    pts: NDArray[np.int64]
+    """PTS of the frames in ticks, strictly increasing. Shape (N,), N >= 1."""
+    keyframe_pts: NDArray[np.int64]
+    """PTS of the keyframes, increasing, hidden ones included. Shape (K,), K >= 1."""
+    keyframe_dts: NDArray[np.int64]
+    """DTS of the keyframes; PTS where there is none. Shape (K,)."""
+    keyframe_seek: NDArray[np.int64]
+    """What to seek by, in ticks, to land on each keyframe (see ``_seek_targets``). Shape (K,)."""
+    keyframe_position: NDArray[np.int64]
+    """Packets of the stream before each keyframe in decode order. Shape (K,)."""
+    end_pts: int
+    """Last PTS plus that frame's duration, in ticks."""
+    first_packet_is_keyframe: bool
+    pts_usable: bool
+    """False: packets lack PTS or theirs are not the frames' (e.g. AVI with packed B-frames). Then
+    ``pts`` is counted: first PTS + frame number / average rate, and there is one keyframe, the
+    start: such a video is decoded in one pass from its beginning."""
+    num_packets: int
+    """Packets of the stream, those included that show no frame of their own."""
+
+    def count(self, start_pts: int, end_pts: int) -> int:
+        """Return the number of frames with ``start_pts <= pts < end_pts``."""
+        first, behind = np.searchsorted(self.pts, (start_pts, end_pts))
+        return max(0, int(behind - first))
+
+    def span_pts(
+        self, start: Fraction, end: Fraction | None, time_base: Fraction
+    ) -> tuple[int, int]:
+        """Return the half-open PTS span of ``[start, end)`` seconds after the first frame.
+
+        A frame lies in the span when its exact time does: bounds are rounded up to whole ticks.
+
+        Args:
+            start: Seconds after the first PTS.
+            end: Likewise; None: to the end of the last frame.
+            time_base: Seconds per tick.
+        """
+        first = int(self.pts[0])
+        start_pts = first + ceil(start / time_base)
+        return start_pts, self.end_pts if end is None else first + ceil(end / time_base)
+
+    def save(self, path: str | Path) -> None:
+        """Write the index as ``.npz``; the file appears whole or not at all."""
+        target = Path(path)
+        temporary = target.with_name(f"{uuid.uuid4()}.npz")
+        values = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        try:
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, **values)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> PacketIndex:
+        """Read what ``save`` wrote.
+
+        Raises:
+            MediaError: ``unreadable`` when the file is not a whole index.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(
+                    pts=file["pts"],
+                    keyframe_pts=file["keyframe_pts"],
+                    keyframe_dts=file["keyframe_dts"],
+                    keyframe_seek=file["keyframe_seek"],
+                    keyframe_position=file["keyframe_position"],
+                    end_pts=int(file["end_pts"]),
+                    first_packet_is_keyframe=bool(file["first_packet_is_keyframe"]),
+                    pts_usable=bool(file["pts_usable"]),
+                    num_packets=int(file["num_packets"]),
+                )
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise unreadable(str(path), "the packet index", error) from error
+
+
+def build_packet_index(path: str, facts: VideoFacts) -> PacketIndex:
+    """Read all packets once, decode none, and return the index. Memory: some bytes per frame.
+
+    Frames that no decoder shows are left out: those hidden by an edit list, VP8's invisible
+    frames, and frames shown before the first keyframe.
+
+    Raises:
+        MediaError: ``truncated`` when the container promises more than the file holds,
+            ``unreadable``, ``not_media``.
+    """
+    with open_input(path, name=path) as container:
+        stream = container.streams[facts.stream_index]
+        assert isinstance(stream, av.VideoStream)
+        try:
+            scan = scan_packets(container, stream, facts)
+        except (av.error.FFmpegError, OSError) as error:
+            raise unreadable(path, "the packets", error) from error
+    if not len(scan.pts):
+        raise MediaError(
+            "unreadable", f"{path}: needed video packets, but the stream holds none; remove it"
+        )
+    missing = scan.missing(facts)
+    if missing:
+        raise MediaError("truncated", f"{path}: {missing}; copy the file again")
+    return _timed(scan, facts) if scan.pts_usable else _numbered(scan, facts)
+
+
+def _timed(scan: PacketScan, facts: VideoFacts) -> PacketIndex:
+    """Return the index of a stream whose packets tell the frames' PTS."""
+    keys = scan.keyframes if len(scan.keyframes) else np.zeros(1, dtype=np.int64)
+    shown = scan.shown.copy()
+    shown[: keys[0]] = False
+    # Frames shown before the first keyframe need frames that the file does not hold.
+    shown &= scan.pts >= scan.pts[keys[0]]
+    pts = np.sort(scan.pts[shown])
+    order = np.argsort(scan.pts[keys], kind="stable")
+    keys = keys[order]
+    last = int(np.flatnonzero(shown)[np.argmax(scan.pts[shown])])
+    return PacketIndex(
+        pts=pts,
+        keyframe_pts=scan.pts[keys],
+        keyframe_dts=scan.dts[keys],
+        keyframe_seek=_seek_targets(scan, facts, keys),
+        keyframe_position=keys,
+        end_pts=int(pts[-1]) + (int(scan.duration[last]) or _frame_ticks(pts, facts)),
+        first_packet_is_keyframe=bool(len(scan.keyframes) and scan.keyframes[0] == 0),
+        pts_usable=True,
+        num_packets=len(scan.pts),
+    )
+
+
+def _seek_targets(
+    scan: PacketScan, facts: VideoFacts, keys: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return what ``container.seek`` must be given to land on each keyframe and not behind it.
+
+    FFmpeg compares a target with DTS (a PTS lands late in MPEG-TS), but in matroska with the PTS
+    of the cues. In mp4 it first subtracts the stream's first distance from DTS to PTS, and steps
+    back from an open HEVC GOP unless the target reaches its PTS: so the PTS is given there, as
+    far as it does not reach the next keyframe.
+    """
+    if facts.container == "matroska":
+        return scan.pts[keys]
+    if facts.container not in ("mp4", "mov"):
+        return scan.dts[keys]
+    distance = scan.pts[0] - scan.dts[0]
+    behind = np.append(scan.dts[keys[1:]] + distance - 1, np.iinfo(np.int64).max)
+    return np.minimum(scan.pts[keys], np.maximum(behind, scan.dts[keys]))
+
+
+def _frame_ticks(pts: NDArray[np.int64], facts: VideoFacts) -> int:
+    """Return a frame's usual duration in ticks, at least 1."""
+    if len(pts) > 1:
+        return int(np.median(np.diff(pts)))
+    return max(1, round(1 / (facts.average_rate * facts.time_base)))
+
+
+def _numbered(scan: PacketScan, facts: VideoFacts) -> PacketIndex:
+    """Return the index of a stream whose frames get their PTS from their number."""
+    num_frames = int(scan.shown.sum())
+    start = np.array([facts.first_pts], dtype=np.int64)
+    return PacketIndex(
+        pts=np.array([numbered_pts(n, facts) for n in range(num_frames)], dtype=np.int64),
+        keyframe_pts=start,
+        keyframe_dts=start,
+        keyframe_seek=start,
+        keyframe_position=np.zeros(1, dtype=np.int64),
+        end_pts=numbered_pts(num_frames, facts),
+        first_packet_is_keyframe=bool(len(scan.keyframes) and scan.keyframes[0] == 0),
+        pts_usable=False,
+        num_packets=len(scan.pts),
+    )
+
+
+def numbered_pts(number: int, facts: VideoFacts) -> int:
+    """Return the PTS that frame ``number`` gets where packets do not tell it, in ticks."""
+    return facts.first_pts + round(number / (facts.average_rate * facts.time_base))

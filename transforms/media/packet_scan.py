@@ -1,0 +1,153 @@
+"""One pass over a video stream's packets: their times, keyframes, and what the header promised."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.media.container_index import IndexEntries
+from transforms.records import VideoFacts
+
+_NO_TIME = np.iinfo(np.int64).min
+_PACKED_B_FRAMES = re.compile(rb"DivX\d+(?:b|Build)\d+p")
+"""Mark of encoders that put two frames into one AVI packet (MPEG-4 user data)."""
+_STATE_DURATION = ("mp4", "mov", "matroska", "flv")
+"""Containers whose header states a duration; elsewhere FFmpeg estimates it from the file."""
+_LATE_SHARE = 0.05
+_LATE_SECONDS = 1.0
+"""A stated duration may exceed the last packet's end by this much before it counts as cut off."""
+
+
+@dataclass(frozen=True)
+class PacketScan:
+    """What the packets of one stream say, in decode order; arrays have shape (N,)."""
+
+    pts: NDArray[np.int64]
+    """Ticks; DTS where a packet has no PTS and frames are not reordered."""
+    dts: NDArray[np.int64]
+    """Ticks; PTS where a packet has no DTS."""
+    duration: NDArray[np.int64]
+    """Ticks; 0 when unknown."""
+    shown: NDArray[np.bool_]
+    """Whether the packet shows a frame: not hidden by an edit list, not VP8's invisible kind."""
+    keyframes: NDArray[np.int64]
+    """Numbers of the packets that start a GOP, hidden ones too. Shape (K,)."""
+    pts_usable: bool
+    """Whether ``pts`` are the frames' presentation times."""
+    index: IndexEntries
+    """The container's index before reading."""
+    end_seconds: float
+    """Latest end of any stream's packets, counted from the file's start time."""
+    file_size: int
+
+    def missing(self, facts: VideoFacts) -> str:
+        """Return what the container promises and the file lacks, as half a sentence; or ""."""
+        if facts.container in ("mp4", "mov") and facts.header_frames:
+            if len(self.index) > len(self.pts):
+                return f"the header promises {len(self.index)} frames, got {len(self.pts)}"
+            if self.index.end_of_data > self.file_size > 0:
+                return (
+                    f"the header promises data up to byte {self.index.end_of_data}, "
+                    f"the file has {self.file_size}"
+                )
+            return ""
+        if facts.container == "avi" and facts.header_frames:
+            # Dropped frames have no packet, but the next one's DTS counts them.
+            reached = round((int(self.dts[-1]) + 1) * facts.average_rate * facts.time_base)
+            if max(reached, len(self.pts)) < facts.header_frames - 1:
+                return f"the header promises {facts.header_frames} frames, got {len(self.pts)}"
+            return ""
+        if facts.container not in _STATE_DURATION:
+            return ""
+        stated = facts.duration_seconds
+        if stated - self.end_seconds > max(_LATE_SECONDS, _LATE_SHARE * stated):
+            return (
+                f"the header promises {stated:.3f} s, the packets end at {self.end_seconds:.3f} s"
+            )
+        return ""
+
+
+def scan_packets(
+    container: av.container.InputContainer, stream: av.VideoStream, facts: VideoFacts
+) -> PacketScan:
+    """Read all packets of the file and return what those of ``stream`` say.
+
+    Raises:
+        av.error.FFmpegError: The file cannot be read on.
+    """
+    index = IndexEntries.of(stream)
+    extradata = stream.codec_context.extradata or b""
+    packed = bool(_PACKED_B_FRAMES.search(extradata))
+    reorders = stream.codec_context.has_b_frames
+    pts, dts, duration = array("q"), array("q"), array("q")
+    shown, key = bytearray(), bytearray()
+    end_seconds = 0.0
+    for packet in container.demux():
+        if packet.size == 0:
+            continue
+        end_seconds = max(end_seconds, _end_seconds(packet))
+        if packet.stream_index != facts.stream_index:
+            continue
+        if not pts and facts.codec == "mpeg4":
+            packed = packed or bool(_PACKED_B_FRAMES.search(bytes(packet)))
+        invisible = _invisible(packet, facts.codec)
+        pts.append(_NO_TIME if packet.pts is None else packet.pts)
+        dts.append(_NO_TIME if packet.dts is None else packet.dts)
+        duration.append(packet.duration or 0)
+        shown.append(not invisible and not packet.is_discard)
+        key.append(not invisible and packet.is_keyframe)
+    times = np.array(pts, dtype=np.int64), np.array(dts, dtype=np.int64)
+    visible_packets = np.array(shown, dtype=np.bool_)
+    best, usable = _presentation(
+        *times, visible_packets, avi=facts.container == "avi", reorders=reorders
+    )
+    return PacketScan(
+        pts=best,
+        dts=np.where(times[1] == _NO_TIME, best, times[1]),
+        duration=np.array(duration, dtype=np.int64),
+        shown=visible_packets,
+        keyframes=np.flatnonzero(np.array(key, dtype=np.bool_)),
+        pts_usable=usable and not packed,
+        index=index,
+        end_seconds=end_seconds - (container.start_time or 0) / av.time_base,
+        file_size=container.size,
+    )
+
+
+def _end_seconds(packet: av.Packet) -> float:
+    time = packet.dts if packet.pts is None else packet.pts
+    if time is None:
+        return 0.0
+    return float((time + (packet.duration or 0)) * packet.time_base)
+
+
+def _invisible(packet: av.Packet, codec: str) -> bool:
+    """Whether this is a VP8 frame that is only referred to (RFC 6386, 9.1: show_frame is 0)."""
+    return codec == "vp8" and not memoryview(packet)[0] & 0x10
+
+
+def _presentation(
+    pts: NDArray[np.int64],
+    dts: NDArray[np.int64],
+    shown: NDArray[np.bool_],
+    *,
+    avi: bool,
+    reorders: bool,
+) -> tuple[NDArray[np.int64], bool]:
+    """Return (presentation times, whether they can be trusted)."""
+    no_pts = pts == _NO_TIME
+    if no_pts.any():
+        if reorders or (dts == _NO_TIME).any():
+            return pts, False
+        pts = np.where(no_pts, dts, pts)
+    visible = pts[shown]
+    in_order = bool((np.diff(visible) > 0).all())
+    if avi and reorders and in_order and len(visible) > 1:
+        # AVI stores no PTS. Increasing ones for a stream that reorders are DTS in disguise.
+        return pts, False
+    return pts, in_order or len(np.unique(visible)) == len(visible)
