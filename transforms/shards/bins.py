@@ -24,7 +24,7 @@ def resolution_bin(width: int, height: int) -> str:
 
 
 def aspect_ratio_bin(width: int, height: int) -> str | None:
-    """Return the bin of a picture's aspect ratio, None when it is more than ten times as wide as high.
+    """Return the bin of width over height, None when it is above 10.
 
     Example:
         >>> aspect_ratio_bin(1920, 1080), aspect_ratio_bin(10000, 100)

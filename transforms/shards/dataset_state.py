@@ -187,7 +187,7 @@ def is_finished(run: DatasetRun, generation: int, shard: ShardName) -> bool:
 
 
 def remove_generation(run: DatasetRun, generation: int) -> None:
-    """Remove a replaced generation: tars, then commits, then plans, so that a kill loses no trace."""
+    """Remove a replaced generation: tars, commits, plans last, so that a kill loses no trace."""
     for plan in read_plans(run, generation):
         for shard in plan.names():
             for kind in TAR_KINDS:

@@ -93,26 +93,30 @@ def read_clip(
     """
     try:
         meta = read_json(meta_uri(run.input_root, clip_id, run.annotation_version))
-        if meta["span_uuid"] != clip_id:
-            return Dropped(clip_id, "bad_metadata")
-        if not is_kept(meta):
-            return None
-        num_bytes = _clip_size(clip_id, run)
-        if num_bytes is None:
-            return Dropped(clip_id, "no_clip_file")
-        if meta.get("num_bytes", num_bytes) != num_bytes:
-            return Dropped(clip_id, "clip_file_changed")
-        return samples_of(
-            meta,
-            num_bytes=num_bytes,
-            shard_bins=settings.shard_bins,
-            window_size=settings.window_size,
-        )
+        return _samples_of_file(meta, clip_id, settings, run) if is_kept(meta) else None
     except NotFoundError:
         return Dropped(clip_id, "no_metadata")
-    except (StorageError, KeyError, TypeError, ValueError):
-        # Not JSON, a list instead of a mapping, a field of another type.
+    except (StorageError, AttributeError, KeyError, TypeError, ValueError):
+        # Not JSON, a list instead of a mapping, a field that is missing or of another type.
         return Dropped(clip_id, "bad_metadata")
+
+
+def _samples_of_file(
+    meta: Mapping[str, Any], clip_id: str, settings: ShardSettings, run: DatasetRun
+) -> list[Sample] | Dropped:
+    if meta["span_uuid"] != clip_id:
+        return Dropped(clip_id, "bad_metadata")
+    num_bytes = _clip_size(clip_id, run)
+    if num_bytes is None:
+        return Dropped(clip_id, "no_clip_file")
+    if meta.get("num_bytes", num_bytes) != num_bytes:
+        return Dropped(clip_id, "clip_file_changed")
+    return samples_of(
+        meta,
+        num_bytes=num_bytes,
+        shard_bins=settings.shard_bins,
+        window_size=settings.window_size,
+    )
 
 
 def _clip_size(clip_id: str, run: DatasetRun) -> int | None:

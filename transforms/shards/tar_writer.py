@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-import tarfile
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from transforms.storage.interface import StorageError
 
-_RECORD_BYTES = 20 * tarfile.BLOCKSIZE
+_BLOCK_BYTES = 512
+
+_RECORD_BYTES = 20 * _BLOCK_BYTES
 """Tars end on a full record, as GNU tar writes them."""
+
+_MAX_NAME, _MAX_MEMBER = 100, 0o77777777777
+"""What the fields of the header hold."""
 
 _COPY_BYTES = 1 << 20
 
@@ -100,21 +104,29 @@ class TarWriter:
             view = view[self._file.write(view) :]
 
     def _finish(self) -> None:
-        end = 2 * tarfile.BLOCKSIZE
+        end = 2 * _BLOCK_BYTES
         self._write(bytes(end + -(self._file.tell() + end) % _RECORD_BYTES))
 
 
 def _header(name: str, num_bytes: int) -> bytes:
-    member = tarfile.TarInfo(name)
-    member.size = num_bytes
-    member.mode = 0o644
-    # The mtime, owner and group of a new TarInfo are 0 and empty already; say so for the reader.
-    member.mtime = member.uid = member.gid = 0
-    return member.tobuf(tarfile.USTAR_FORMAT)
+    """Return a USTAR header as GNU tar writes it (tarfile's changed between Python versions)."""
+    encoded = name.encode()
+    if len(encoded) > _MAX_NAME or num_bytes > _MAX_MEMBER:
+        raise StorageError(
+            f"{name}: a tar member needs a name of at most {_MAX_NAME} bytes and a size of at most "
+            f"{_MAX_MEMBER}, got {len(encoded)} and {num_bytes}"
+        )
+    mode, zero = b"0000644\0", b"0000000\0"
+    front = encoded.ljust(100, b"\0") + mode + zero + zero + b"%011o\0" % num_bytes
+    front += b"%011o\0" % 0  # mtime
+    # Regular file, no link name, no owner and group names, no device, no prefix.
+    back = b"0" + bytes(100) + b"ustar\0" + b"00" + bytes(64) + zero + zero + bytes(167)
+    checksum = sum(front) + 8 * ord(" ") + sum(back)
+    return front + b"%06o\0 " % checksum + back
 
 
 def _padding(num_bytes: int) -> bytes:
-    return bytes(-num_bytes % tarfile.BLOCKSIZE)
+    return bytes(-num_bytes % _BLOCK_BYTES)
 
 
 def _file_number(source: BinaryIO) -> int | None:
