@@ -1,0 +1,143 @@
+"""One clip's file: video encoded frame by frame, sound beside it, whole or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.container
+from av.video.frame import PictureType
+
+from transforms.errors import MediaError
+from transforms.media.audio import AudioSource
+from transforms.media.encode import EncodeSettings, Picture, add_video_stream
+from transforms.media.upright import Upright, upright_aspect
+from transforms.records import VideoFacts
+
+MUXER_OPTIONS = {"fflags": "+bitexact", "movflags": "+faststart"}
+"""No time of creation, no version of FFmpeg; the index before the media data."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTimes:
+    """When the frames of a clip are shown, in ticks of the source."""
+
+    first_pts: int
+    """PTS of the first frame, which is time 0 of the clip."""
+    end_pts: int
+    """PTS at which the last frame ends."""
+    keyframes: frozenset[int]
+    """Numbers of the frames that must be keyframes."""
+
+
+class ClipWriter:
+    """Encodes the frames of one clip into ``path``; ``finish`` or ``abandon`` ends it.
+
+    The PTS of a frame is its source PTS minus that of the clip's first frame, in the source's time
+    base: exact, constant frame rate or not.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        times: ClipTimes,
+        *,
+        upright: Upright,
+        facts: VideoFacts,
+        settings: EncodeSettings,
+        audio: AudioSource | None,
+    ) -> None:
+        self._path = path
+        self._times = times
+        self._upright = upright
+        self._time_base = facts.time_base
+        self.num_frames = 0
+        self._container = av.open(str(path), "w", format="mp4", options=MUXER_OPTIONS)
+        self._video = add_video_stream(
+            self._container,
+            settings,
+            _picture(upright, facts),
+            bit_rate=settings.bit_rate(input_kbit=facts.bit_rate_kbit),
+        )
+        self._audio: Iterator[av.Packet] | None = None
+        if audio is not None:
+            start, end = times.first_pts * facts.time_base, times.end_pts * facts.time_base
+            self._audio = audio.clip(self._container, start=start, end=end)
+        self._next_audio = next(self._audio, None) if self._audio is not None else None
+
+    def write(self, frame: av.VideoFrame, *, duration: int) -> None:
+        """Encode the next frame, whose PTS is the source's; it may be changed.
+
+        Args:
+            frame: A decoded frame, PTS in ticks of the source.
+            duration: How long it is shown, in ticks.
+
+        Raises:
+            MediaError: ``encode_failed``, or what reading the sound raises.
+        """
+        assert frame.pts is not None
+        pts = frame.pts - self._times.first_pts
+        frame = self._upright(frame)
+        frame.pts, frame.dts, frame.duration = pts, None, duration
+        frame.time_base = self._time_base
+        # The decoder's frame type is the source's; the encoder would obey it.
+        is_key = self.num_frames in self._times.keyframes
+        frame.pict_type = PictureType.I if is_key else PictureType.NONE
+        self.num_frames += 1
+        self._encode(frame)
+        self._mux_audio(until=pts * self._time_base)
+
+    def finish(self) -> None:
+        """Write what is left and close the file.
+
+        Raises:
+            MediaError: As ``write``.
+        """
+        self._encode(None)
+        self._mux_audio(until=None)
+        self._container.close()
+
+    def abandon(self) -> None:
+        """Close and remove the file; what closing it says of its contents does not matter."""
+        with contextlib.suppress(av.FFmpegError):
+            self._container.close()
+        self._path.unlink(missing_ok=True)
+
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        try:
+            packets = self._video.encode(frame)
+        except (av.error.ExternalError, av.error.ArgumentError, av.error.InvalidDataError) as error:
+            raise MediaError(
+                "encode_failed",
+                f"{self._video.codec_context.name} could not encode frame {self.num_frames} of "
+                f"{self._upright.width}x{self._upright.height} pixels: {error.strerror}; "
+                "choose another transcode_encoder or report this video",
+            ) from error
+        self._container.mux(packets)
+
+    def _mux_audio(self, *, until: Fraction | None) -> None:
+        """Mux sound up to ``until`` seconds of the clip; None: all."""
+        while (packet := self._next_audio) is not None:
+            if until is not None and (packet.pts or 0) * packet.time_base > until:
+                return
+            self._container.mux(packet)
+            assert self._audio is not None
+            self._next_audio = next(self._audio, None)
+
+
+def _picture(upright: Upright, facts: VideoFacts) -> Picture:
+    return Picture(
+        width=upright.width,
+        height=upright.height,
+        pixel_format=upright.pixel_format,
+        time_base=facts.time_base,
+        rate=facts.average_rate,
+        sample_aspect_ratio=upright_aspect(
+            facts.sample_aspect_ratio, rotation_degrees=facts.rotation_degrees
+        ),
+        color=upright.color,
+    )

@@ -1,0 +1,74 @@
+"""Cut a run of clips out of a video in one forward decode pass."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from transforms.media.cut_pass import CutPass, Run
+from transforms.media.cut_plan import ClipPlan, CutResult, CutSpan, plan_clip
+from transforms.media.decode import DecodeCounters
+from transforms.media.encode import EncodeSettings
+from transforms.media.packet_index import PacketIndex
+from transforms.media.passthrough import passthrough_reason
+from transforms.records import VideoFacts
+
+__all__ = ["CutResult", "CutSpan", "cut_run"]
+
+
+def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
+    source: Path,
+    facts: VideoFacts,
+    index: PacketIndex,
+    spans: Sequence[CutSpan],
+    *,
+    settings: EncodeSettings,
+    folder: Path,
+    windows: tuple[int, int],
+    counters: DecodeCounters,
+) -> Iterator[CutResult]:
+    """Cut ``spans`` in one decode pass; yield each result, in order, as its file closes.
+
+    A clip holds exactly the frames with ``start <= PTS < end``. Each encoder puts a keyframe at
+    every window start and nowhere else, so that a window is taken out later by copying packets.
+    The same span gives the same bytes, whatever spans are cut with it. Memory does not grow with
+    the length of the video or of a clip.
+
+    A clip that cannot be cut yields its failure. After a failure of the decoder, clips that a later
+    keyframe leads to are still cut; those that only the damaged stretch leads to fail alike.
+
+    Args:
+        source: Local file.
+        facts: What ``probe`` found in it.
+        index: Its packet index.
+        spans: Disjoint, in order; gaps are allowed.
+        settings: How to encode.
+        folder: Where ``{clip_id}.mp4`` appears, whole; must exist.
+        windows: Caption window size and remainder threshold in frames.
+        counters: Counts what was decoded; added to.
+    """
+    run = Run(source, facts, index, settings, folder, windows, counters)
+    plans = [plan_clip(span, facts, index) for span in spans]
+    if _passes_through(run, plans):
+        yield _pass_through(run, plans[0])
+        return
+    while plans:
+        one = CutPass(run, plans)
+        yield from one.results()
+        plans = one.left
+
+
+def _passes_through(run: Run, plans: list[ClipPlan]) -> bool:
+    if not run.settings.passthrough or len(plans) != 1:
+        return False
+    start_pts, end_pts = plans[0].span_pts
+    reason = passthrough_reason(str(run.source), run.facts, run.index, start_pts, end_pts)
+    return reason is None
+
+
+def _pass_through(run: Run, plan: ClipPlan) -> CutResult:
+    partial, path = run.paths(plan.clip_id)
+    shutil.copyfile(run.source, partial)
+    partial.replace(path)
+    return CutResult(plan.clip_id, path, "passthrough", plan.num_frames, plan.true_span_pts)

@@ -1,0 +1,189 @@
+"""One forward decode pass over a run: frames in, clips out, and where to go on after a fault."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from transforms.annotate.windows import caption_windows
+from transforms.errors import MediaError
+from transforms.media.audio import AudioSource
+from transforms.media.clip_writer import ClipTimes, ClipWriter
+from transforms.media.cut_plan import ClipPlan, CutResult
+from transforms.media.decode import DecodeCounters, decode_frames
+from transforms.media.encode import EncodeSettings
+from transforms.media.packet_index import PacketIndex
+from transforms.media.upright import Upright
+from transforms.records import VideoFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all clips of a run share; see ``cut_run``."""
+
+    source: Path
+    facts: VideoFacts
+    index: PacketIndex
+    settings: EncodeSettings
+    folder: Path
+    windows: tuple[int, int]
+    counters: DecodeCounters
+
+    def paths(self, clip_id: str) -> tuple[Path, Path]:
+        """Return where a clip is written and where it appears when it is whole."""
+        return self.folder / f".{clip_id}.partial", self.folder / f"{clip_id}.mp4"
+
+
+class CutPass:
+    """Cuts clips out of one decode pass. ``left`` holds, afterwards, what another pass can cut."""
+
+    def __init__(self, run: Run, plans: Sequence[ClipPlan]) -> None:
+        self.left: list[ClipPlan] = []
+        self._run = run
+        self._pending = deque(plans)
+        self._writer: ClipWriter | None = None
+        self._upright: Upright | None = None
+        self._audio: AudioSource | None = None
+
+    def results(self) -> Iterator[CutResult]:
+        """Yield the result of each clip, in order, as it closes; those of ``left`` excepted."""
+        yield from self._without_frames()
+        if not self._pending:
+            return
+        reached = self._entry(self._pending[0])
+        frames = self._frames()
+        try:
+            for frame in frames:
+                assert frame.pts is not None
+                reached = max(reached, frame.pts)
+                result = self._take(frame)
+                if result is not None:
+                    yield result
+                    yield from self._without_frames()
+            yield from self._ended_early()
+        except MediaError as error:  # Of decoding: those of a single clip are results.
+            yield from self._fault(error, reached=reached)
+        finally:
+            self._abandon()
+            if self._audio is not None:
+                self._audio.close()
+
+    def _frames(self) -> Iterator[av.VideoFrame]:
+        start, end = self._pending[0].span_pts[0], self._pending[-1].span_pts[1]
+        run = self._run
+        return decode_frames(
+            str(run.source),
+            run.facts,
+            run.index,
+            start_pts=start,
+            end_pts=end,
+            counters=run.counters,
+        )
+
+    def _without_frames(self) -> Iterator[CutResult]:
+        while self._pending and not self._pending[0].num_frames:
+            yield self._pending.popleft().encoded(None)
+
+    def _take(self, frame: av.VideoFrame) -> CutResult | None:
+        """Encode a frame into the clip it lies in; return the clip's result if that was its last.
+
+        A clip that fails for reasons of its own is given up; its other frames are passed over.
+        """
+        plan = self._pending[0] if self._pending else None
+        if plan is None or frame.pts is None or frame.pts < plan.span_pts[0]:
+            return None
+        try:
+            self._write(plan, frame)
+            assert self._writer is not None
+            if self._writer.num_frames < plan.num_frames:
+                return None
+            result = self._close(plan)
+        except MediaError as error:
+            self._abandon()
+            result = plan.failed(error)
+        self._pending.popleft()
+        return result
+
+    def _write(self, plan: ClipPlan, frame: av.VideoFrame) -> None:
+        if self._writer is None:
+            self._writer = self._open(plan, frame)
+        pts, number = self._run.index.pts, plan.first + self._writer.num_frames
+        # The decoder promised every frame of the index, in order; a clip must not hide a breach.
+        assert frame.pts == pts[number], (frame.pts, pts[number])
+        is_last = self._writer.num_frames + 1 == plan.num_frames
+        end = plan.true_span_pts[1] if is_last else int(pts[number + 1])
+        self._writer.write(frame, duration=end - int(pts[number]))
+
+    def _open(self, plan: ClipPlan, frame: av.VideoFrame) -> ClipWriter:
+        run = self._run
+        if self._upright is None:
+            self._upright = Upright(frame, rotation_degrees=run.facts.rotation_degrees)
+        if self._audio is None and run.facts.audio_codec:
+            start = plan.true_span_pts[0] * run.facts.time_base
+            seekable = run.facts.has_keyframe_index
+            self._audio = AudioSource(run.source, start=start, seekable=seekable)
+        size, remainder = run.windows
+        windows = caption_windows(plan.num_frames, size=size, remainder=remainder)
+        keyframes = frozenset({0, *(start for start, _ in windows)})
+        return ClipWriter(
+            run.paths(plan.clip_id)[0],
+            ClipTimes(*plan.true_span_pts, keyframes),
+            upright=self._upright,
+            facts=run.facts,
+            settings=run.settings,
+            audio=self._audio,
+        )
+
+    def _close(self, plan: ClipPlan) -> CutResult:
+        assert self._writer is not None
+        self._writer.finish()
+        self._writer = None
+        partial, path = self._run.paths(plan.clip_id)
+        partial.replace(path)
+        return plan.encoded(path)
+
+    def _abandon(self) -> None:
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
+
+    def _ended_early(self) -> Iterator[CutResult]:
+        """Yield what the last frames that never came leave behind.
+
+        Only where packets do not tell frames (packed B-frames) may a decoder give less than was
+        counted without a fault.
+        """
+        while self._pending:
+            plan = self._pending.popleft()
+            num_frames = self._writer.num_frames if self._writer is not None else 0
+            plan = plan.shortened(num_frames, self._run.index)
+            yield self._close(plan) if num_frames else plan.encoded(None)
+
+    def _fault(self, error: MediaError, *, reached: int) -> Iterator[CutResult]:
+        """Fail the clip that decoding stopped in and those behind that need the same stretch.
+
+        From an earlier keyframe the decoder would come by the same fault again, once per clip.
+
+        Args:
+            error: Of decoding.
+            reached: PTS up to which decoding came.
+        """
+        yield self._pending.popleft().failed(error)
+        while self._pending:
+            plan = self._pending[0]
+            if plan.num_frames and self._entry(plan) > reached:
+                self.left = list(self._pending)
+                return
+            self._pending.popleft()
+            message = f"no keyframe lies between it and an earlier fault: {error.message}"
+            yield plan.failed(MediaError(error.reason, message))
+
+    def _entry(self, plan: ClipPlan) -> int:
+        """Return the PTS of the keyframe that decoding of a clip begins at."""
+        keyframes, first_pts = self._run.index.keyframe_pts, self._run.index.pts[plan.first]
+        return int(keyframes[max(0, int(np.searchsorted(keyframes, first_pts, side="right")) - 1)])

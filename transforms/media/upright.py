@@ -1,0 +1,128 @@
+"""Frames as the encoder wants them: upright, even-sized, 8 bit, 4:2:0."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import cast
+
+import av
+import av.filter
+import numpy as np
+from av.sidedata.sidedata import SideData
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from transforms.errors import MediaError
+
+_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+"""The same bytes whatever the processor can do."""
+_BT709 = 1
+"""FFmpeg's number for the BT.709 matrix."""
+_TURNS = {90: "clock", 270: "cclock"}
+"""Clockwise turn in degrees to the transpose filter's name for it."""
+
+
+class Upright:
+    """Turns decoded frames of one source into frames for the encoder.
+
+    A frame that is yuv420p, unrotated and even-sized is handed on as it is. Else it is converted to
+    8 bit 4:2:0 in the source's own range, turned upright, and the last row or column of an odd
+    height or width is cut off, because 4:2:0 has one chroma sample per 2x2 pixels. High dynamic
+    range is not tone-mapped: values and tags are kept. One instance serves one source: converter
+    and filter are kept from frame to frame.
+    """
+
+    def __init__(self, first: av.VideoFrame, *, rotation_degrees: int) -> None:
+        """Prepare for frames like ``first``.
+
+        Args:
+            first: A decoded frame of the source; it is not changed.
+            rotation_degrees: Clockwise turn that shows it upright: 0, 90, 180 or 270.
+
+        Raises:
+            MediaError: ``mirrored``: the source asks players to mirror it.
+        """
+        _refuse_mirrored(first)
+        self._is_rgb = first.format.is_rgb
+        full = not self._is_rgb and (
+            first.format.name.startswith("yuvj") or first.color_range == ColorRange.JPEG
+        )
+        self.pixel_format = "yuvj420p" if full else "yuv420p"
+        self._range = ColorRange.JPEG if full else ColorRange.MPEG
+        same = ("yuvj420p", "yuv420p") if full else ("yuv420p",)
+        self._reformatter = None if first.format.name in same else VideoReformatter()
+        if self._reformatter is None:
+            self.pixel_format = first.format.name
+        turned = rotation_degrees in (90, 270)
+        width, height = (first.height, first.width) if turned else (first.width, first.height)
+        self.width, self.height = width - width % 2, height - height % 2
+        self.color = _color_tags(first, is_rgb=self._is_rgb)
+        odd = (self.width, self.height) != (width, height)
+        self._graph = self._filters(first, rotation_degrees) if rotation_degrees or odd else None
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return ``frame`` for the encoder; its PTS and type are for the caller to set."""
+        if self._reformatter is not None:
+            frame = self._reformatter.reformat(
+                frame,
+                format=self.pixel_format,
+                src_color_range=None if self._is_rgb else self._range,
+                dst_color_range=self._range,
+                dst_colorspace=Colorspace.ITU709 if self._is_rgb else None,
+                interpolation=_SCALER,
+                threads=1,
+            )
+        if self._graph is not None:
+            self._graph.vpush(frame)
+            frame = self._graph.vpull()
+        return frame
+
+    def _filters(self, first: av.VideoFrame, rotation_degrees: int) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        graph.threads = 1
+        # Range and matrix are named because frames that differ from them make the filter warn.
+        nodes = [
+            graph.add(
+                "buffer",
+                video_size=f"{first.width}x{first.height}",
+                pix_fmt=self.pixel_format,
+                time_base="1/1000",
+                colorspace=str(first.colorspace),
+                range=str(int(first.color_range)),
+            )
+        ]
+        if rotation_degrees == 180:
+            nodes += [graph.add("hflip"), graph.add("vflip")]
+        elif rotation_degrees:
+            nodes.append(graph.add("transpose", dir=_TURNS[rotation_degrees]))
+        nodes.append(graph.add("crop", f"{self.width}:{self.height}:0:0"))
+        nodes.append(graph.add("buffersink"))
+        graph.link_nodes(*nodes).configure()
+        return graph
+
+
+def upright_aspect(sample_aspect_ratio: Fraction, *, rotation_degrees: int) -> Fraction:
+    """Return width over height of one pixel after the turn."""
+    return 1 / sample_aspect_ratio if rotation_degrees in (90, 270) else sample_aspect_ratio
+
+
+def _color_tags(frame: av.VideoFrame, *, is_rgb: bool) -> tuple[int, int, int, int]:
+    """Return range, primaries, transfer and matrix as FFmpeg numbers them."""
+    if is_rgb:
+        return int(ColorRange.MPEG), int(frame.color_primaries), int(frame.color_trc), _BT709
+    tags = (frame.color_range, frame.color_primaries, frame.color_trc, frame.colorspace)
+    return int(tags[0]), int(tags[1]), int(tags[2]), int(tags[3])
+
+
+def _refuse_mirrored(frame: av.VideoFrame) -> None:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return
+    a, b, _, c, d, *_ = (
+        np.frombuffer(bytes(cast(SideData, matrix)), dtype="<i4").astype(np.int64).tolist()
+    )
+    if a * d - b * c < 0:
+        raise MediaError(
+            "mirrored",
+            "the video asks players to mirror its picture (display matrix "
+            f"[{a} {b}; {c} {d}] / 65536), which is not supported; re-encode it upright",
+        )
