@@ -25,8 +25,8 @@ class VideoRecipe:
     """Scenes of the shots in turn (see ``scenes.SCENES``), repeated for long files."""
     transitions: tuple[TransitionKind, ...] = ("cut",)
     """Transitions between the shots in turn, repeated likewise."""
-    seconds: float = 10.0
-    """Length relative to the other recipes; real seconds in a set of the default length."""
+    share: float = 5.0
+    """How much of the time of a set it gets beyond its minimum, relative to the other recipes."""
     shot_seconds: float = 4.0
     """Average length of a shot in seconds."""
     container: Literal["mp4", "mkv", "webm"] = "mp4"
@@ -49,16 +49,16 @@ RECIPES: tuple[VideoRecipe, ...] = (
         fps=Fraction(24),
         scenes=("valley", "coast", "table", "sea", "city"),
         transitions=("cut", "dissolve", "cut"),
-        seconds=16,
+        share=11,
         audio="aac",
     ),
     VideoRecipe(
         name="portrait",
         size=(480, 640),
         fps=Fraction(25),
-        scenes=("clouds", "bricks", "card", "tiles"),
+        scenes=("clouds", "card", "bricks", "tiles"),
         transitions=("dissolve", "cut"),
-        seconds=12,
+        share=7,
     ),
     VideoRecipe(
         name="square",
@@ -66,7 +66,7 @@ RECIPES: tuple[VideoRecipe, ...] = (
         fps=_NTSC,
         scenes=("glass", "granite", "poster", "sea"),
         transitions=("cut", "fade"),
-        seconds=12,
+        share=7,
     ),
     VideoRecipe(
         name="wide",
@@ -74,7 +74,7 @@ RECIPES: tuple[VideoRecipe, ...] = (
         fps=Fraction(24),
         scenes=("sea", "lettering", "clouds", "valley"),
         transitions=("fade", "cut"),
-        seconds=14,
+        share=9,
         container="mkv",
         audio="aac",
     ),
@@ -84,14 +84,14 @@ RECIPES: tuple[VideoRecipe, ...] = (
         fps=Fraction(25),
         scenes=("coast", "city", "tiles"),
         transitions=("cut", "dissolve"),
-        seconds=10,
+        share=5,
     ),
     VideoRecipe(
         name="full-hd",
         size=(1920, 1080),
         fps=Fraction(24),
         scenes=("clouds", "glass", "valley"),
-        seconds=6,
+        share=0.5,
         shot_seconds=3,
     ),
     VideoRecipe(
@@ -99,7 +99,7 @@ RECIPES: tuple[VideoRecipe, ...] = (
         size=(640, 360),
         fps=Fraction(60),
         scenes=("tiles", "coast", "plasma"),
-        seconds=8,
+        share=3,
     ),
     VideoRecipe(
         name="variable-rate",
@@ -107,16 +107,16 @@ RECIPES: tuple[VideoRecipe, ...] = (
         fps=Fraction(24),
         scenes=("granite", "clouds", "table", "bricks"),
         transitions=("cut", "dissolve"),
-        seconds=12,
+        share=7,
         variable_rate=True,
     ),
     VideoRecipe(
         name="one-keyframe",
         size=(640, 360),
         fps=Fraction(25),
-        scenes=("lettering", "valley", "night", "glass", "sea", "stars"),
+        scenes=("lettering", "night", "valley", "glass", "sea", "stars"),
         transitions=("cut", "cut", "dissolve", "fade"),
-        seconds=20,
+        share=15,
         single_keyframe=True,
     ),
     VideoRecipe(
@@ -124,7 +124,7 @@ RECIPES: tuple[VideoRecipe, ...] = (
         size=(360, 640),
         fps=_NTSC,
         scenes=("city", "bricks", "clouds"),
-        seconds=10,
+        share=5,
         audio="aac",
         rotation=270,
     ),
@@ -134,7 +134,7 @@ RECIPES: tuple[VideoRecipe, ...] = (
         fps=Fraction(24),
         scenes=("plasma", "stars", "coast"),
         transitions=("dissolve", "cut"),
-        seconds=10,
+        share=5,
         codec="hevc10",
     ),
     VideoRecipe(
@@ -143,7 +143,7 @@ RECIPES: tuple[VideoRecipe, ...] = (
         fps=Fraction(25),
         scenes=("granite", "poster", "valley"),
         transitions=("cut", "fade"),
-        seconds=10,
+        share=5,
         container="webm",
         codec="vp9",
         audio="libopus",

@@ -165,12 +165,16 @@ def _file_lengths(seconds: float) -> Iterator[float]:
         number = max(1, int(seconds / SHORTEST_SHOT_SECONDS))
         yield from [max(SHORTEST_SHOT_SECONDS, seconds / number)] * number
         return
-    total = sum(recipe.seconds for recipe in RECIPES)
-    longest = max(recipe.seconds for recipe in RECIPES)
-    turns = math.ceil(seconds * longest / (total * _LONGEST_FILE_SECONDS))
+    # Two shots each where there is time for them, so that every kind of file has a cut.
+    least = min(2 * SHORTEST_SHOT_SECONDS + 0.1, seconds / len(RECIPES))
+    total = sum(recipe.share for recipe in RECIPES)
+    most = max(recipe.share for recipe in RECIPES) / total
+    turn_seconds = len(RECIPES) * least + (_LONGEST_FILE_SECONDS - least) / most
+    turns = math.ceil(seconds / turn_seconds)
+    spare = seconds / turns - len(RECIPES) * least
     for _ in range(turns):
         for recipe in RECIPES:
-            yield max(SHORTEST_SHOT_SECONDS, recipe.seconds * seconds / (turns * total))
+            yield least + spare * recipe.share / total
 
 
 def _is_complete(folder: Path, video: PlannedVideo, manifest: _Manifest) -> bool:

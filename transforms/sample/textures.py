@@ -81,8 +81,9 @@ def clouds(rng: np.random.Generator, size: Size) -> Planes:
             (1, (255, 255, 255)),
         ],
         [(0, (84, 70, 140)), (0.4, (206, 112, 120)), (0.62, (252, 190, 130)), (1, (255, 240, 214))],
+        [(0, (70, 84, 106)), (0.4, (118, 132, 150)), (0.62, (172, 180, 188)), (1, (232, 234, 236))],
     ]
-    picture = paint_field(field, colour_ramp(skies[int(rng.integers(2))]))
+    picture = paint_field(field, colour_ramp(skies[int(rng.integers(len(skies)))]))
     return picture._replace(y=add_light(picture.y, relief(field, strength=1.5)))
 
 
@@ -90,13 +91,12 @@ def sea(rng: np.random.Generator, size: Size) -> Planes:
     """Return waves with light on their crests, wide and low."""
     down, across = cells(size, 5)
     waves = fractal_noise(rng, shape=size[::-1], cells=(down * 3, across), octaves=4)
-    stops: list[Stop] = [
-        (0, (4, 42, 74)),
-        (0.5, (16, 98, 128)),
-        (0.8, (70, 166, 178)),
-        (1, (224, 246, 240)),
+    seas: list[list[Stop]] = [
+        [(0, (4, 42, 74)), (0.5, (16, 98, 128)), (0.8, (70, 166, 178)), (1, (224, 246, 240))],
+        [(0, (44, 34, 74)), (0.5, (128, 72, 104)), (0.8, (226, 138, 104)), (1, (255, 226, 180))],
+        [(0, (14, 56, 52)), (0.5, (40, 112, 96)), (0.8, (118, 180, 144)), (1, (236, 246, 226))],
     ]
-    picture = paint_field(waves, colour_ramp(stops))
+    picture = paint_field(waves, colour_ramp(seas[int(rng.integers(len(seas)))]))
     return picture._replace(y=add_light(picture.y, relief(waves, strength=8)))
 
 
@@ -112,13 +112,12 @@ def bricks(rng: np.random.Generator, size: Size) -> Planes:
     brick = y.astype(int) * columns + x.astype(int) % columns
     in_mortar = (y % 1 < 0.13) | (x % 1 < 0.06)
     index = np.where(in_mortar, 255, rng.integers(40, 220, rows * columns)[brick])
-    stops: list[Stop] = [
-        (0, (96, 44, 34)),
-        (0.5, (160, 74, 52)),
-        (0.88, (206, 128, 92)),
-        (1, (186, 178, 166)),
+    walls: list[list[Stop]] = [
+        [(0, (96, 44, 34)), (0.5, (160, 74, 52)), (0.88, (206, 128, 92)), (1, (186, 178, 166))],
+        [(0, (84, 88, 92)), (0.5, (132, 134, 130)), (0.88, (188, 182, 168)), (1, (70, 66, 62))],
+        [(0, (150, 116, 74)), (0.5, (198, 164, 110)), (0.88, (232, 206, 154)), (1, (128, 106, 84))],
     ]
-    picture = paint_index(index, colour_ramp(stops))
+    picture = paint_index(index, colour_ramp(walls[int(rng.integers(len(walls)))]))
     grain = fractal_noise(rng, shape=(height, width), cells=cells(size, 12), octaves=4)
     edge = np.where((y % 1 < 0.2) & ~in_mortar, np.float32(14), np.float32(0))
     return picture._replace(y=add_light(picture.y, edge + (grain - np.float32(0.5)) * 60))
