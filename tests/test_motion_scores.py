@@ -215,15 +215,16 @@ MEMORY_PROGRAM = """
 import resource, sys
 from pathlib import Path
 from transforms.media.look import LookSettings, MotionSettings, look
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 every_frame = MotionSettings(target_fps=1000.0, target_duration_ratio=1.0)
+look(Path(sys.argv[1]), LookSettings(), preview_folder=Path("none"))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 look(Path(sys.argv[1]), LookSettings(motion=every_frame), preview_folder=Path("none"))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
 def test_used_frames_are_let_go(made_video: Callable[[str, VideoSpec], Path]) -> None:
-    """Every frame's vectors are read; 300 frames of 1280x720 would be 415 MB if they were kept."""
+    """Reading every frame's vectors needs little more memory than reading none."""
     path = made_video(
         "long.mp4",
         VideoSpec(
@@ -241,4 +242,4 @@ def test_used_frames_are_let_go(made_video: Callable[[str, VideoSpec], Path]) ->
             text=True,
         ).stdout
     )
-    assert grown_kib < 200 * 1024
+    assert grown_kib < 60 * 1024
