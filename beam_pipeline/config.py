@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -40,8 +40,6 @@ from transforms.shards.options import Sharding
 from transforms.shots.detect_shots import ShotDetection
 from transforms.shots.splitting import Splitting
 
-Config = TypeVar("Config", bound="PipelineConfig")
-
 
 class PipelineConfig(BaseModel):
     """What every pipeline's configuration can do."""
@@ -74,10 +72,8 @@ class PipelineConfig(BaseModel):
         return getattr(getattr(self, option.section), option.name)
 
 
-class SplitConfig(PipelineConfig):
-    """Raw videos to scored clips."""
-
-    pipeline: ClassVar[str] = "split"
+class SplitSections(PipelineConfig):
+    """What ``split`` and ``curate`` share."""
 
     input: VideoInput = VideoInput()
     presigned: PresignedUrls = PresignedUrls()
@@ -110,6 +106,12 @@ class SplitConfig(PipelineConfig):
     execution: Execution = Execution()
 
 
+class SplitConfig(SplitSections):
+    """Raw videos to scored clips."""
+
+    pipeline: ClassVar[str] = "split"
+
+
 class ShardConfig(PipelineConfig):
     """Clips of ``split`` to training shards."""
 
@@ -131,7 +133,7 @@ class ShardConfig(PipelineConfig):
     execution: Execution = Execution()
 
 
-class CurateConfig(SplitConfig):
+class CurateConfig(SplitSections):
     """Raw videos to training shards: ``split``, then ``shard``."""
 
     pipeline: ClassVar[str] = "curate"
@@ -139,12 +141,16 @@ class CurateConfig(SplitConfig):
     sharding: Sharding = Sharding()
 
 
-PIPELINES: dict[str, type[PipelineConfig]] = {
-    config.pipeline: config for config in (SplitConfig, ShardConfig, CurateConfig)
+AnyConfig = SplitConfig | ShardConfig | CurateConfig
+
+PIPELINES: dict[str, type[AnyConfig]] = {
+    "split": SplitConfig,
+    "shard": ShardConfig,
+    "curate": CurateConfig,
 }
 
 
-def pipeline_named(name: str) -> type[PipelineConfig]:
+def pipeline_named(name: str) -> type[AnyConfig]:
     """Return the configuration class of a pipeline.
 
     Raises:
@@ -157,7 +163,7 @@ def pipeline_named(name: str) -> type[PipelineConfig]:
 
 def load_config(
     pipeline: str, file_values: Mapping[str, Any], overrides: Mapping[str, Any]
-) -> PipelineConfig:
+) -> AnyConfig:
     """Return the configuration of a pipeline.
 
     Args:
@@ -194,6 +200,12 @@ def load_config(
     if problems:
         raise UsageError("\n".join(dict.fromkeys(problems)))
     return config_class.model_validate(sections)
+
+
+def flat(config: PipelineConfig) -> dict[str, Any]:
+    """Return every option's value by name, as JSON has it; secrets are starred out."""
+    dumped = {field: section.model_dump(mode="json") for field, section in config.sections()}
+    return {name: dumped[option.section][name] for name, option in config.options().items()}
 
 
 def _resolve_names(

@@ -32,23 +32,31 @@ def to_value(option: Option, written: Any) -> Any:
         return [written] if isinstance(written, str) else written
     if option.is_mapping:
         return _mapping(option, written)
-    if bool in option.types and (isinstance(written, bool) or str(written).lower() in TRUE | FALSE):
-        return written if isinstance(written, bool) else written.lower() in TRUE
+    if bool in option.types and _is_boolean(written):
+        return str(written).lower() in TRUE
     if option.choices:
         return _choice(option, written)
-    number = {int: _whole_number, float: _number}
-    for kind, convert in number.items():
-        if kind in option.types:
-            return convert(option, written)
-    if bool in option.types or not isinstance(written, str):
-        raise _bad(option, written)
-    return written
+    return _plain(option, written)
 
 
 def bad_value(option: Option, written: Any) -> str:
     """Return the sentence that says what the option can be and what it was given."""
     shown = "**********" if option.is_secret else json.dumps(written, default=str)
     return f"{option.name} must be {option.values}; got {shown}"
+
+
+def _is_boolean(written: Any) -> bool:
+    return isinstance(written, bool) or str(written).lower() in TRUE | FALSE
+
+
+def _plain(option: Option, written: Any) -> Any:
+    if int in option.types:
+        return _whole_number(option, written)
+    if float in option.types:
+        return _number(option, written)
+    if bool in option.types or not isinstance(written, str):
+        raise _bad(option, written)
+    return written
 
 
 def _bad(option: Option, written: Any) -> BadValueError:

@@ -10,7 +10,8 @@ from transforms.section import Section, option
 class Profiling(Section):
     """Options of profiling (contract §1.1 Common). Beam's own are reached by ``--beam.NAME``."""
 
-    title: ClassVar[str] = "Profiling (not built yet)"
+    title: ClassVar[str] = "Profiling"
+    built: ClassVar[bool] = False
 
     profile_tracing: bool = option(False)
     """Whether OpenTelemetry spans are written."""

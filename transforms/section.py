@@ -18,6 +18,9 @@ class Section(BaseModel):
     title: ClassVar[str] = ""
     """Heading of the group in ``--help`` and in ``docs/options.md``."""
 
+    built: ClassVar[bool] = True
+    """Whether the stage exists; options of others are accepted while they ask for nothing."""
+
     aliases: ClassVar[dict[str, str]] = {}
     """Other spellings that upstream knows -> name of the option."""
 

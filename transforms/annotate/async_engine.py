@@ -20,7 +20,8 @@ def _frame_pixels() -> dict[str, Any]:
 class AsyncEngine(Section):
     """vLLM's own settings (contract §1.1 Captioning); 0 or null: the engine decides."""
 
-    title: ClassVar[str] = "Caption engine vllm_async (not built yet)"
+    title: ClassVar[str] = "Caption engine vllm_async"
+    built: ClassVar[bool] = False
 
     vllm_async_model_name: str = option("qwen")
     """Which model the engine serves."""

@@ -15,7 +15,8 @@ PromptVariant = Literal["default", "av", "av-surveillance"]
 class Captioning(Section):
     """Options of captions whatever the model (contract §1.1 Captioning, §1.14)."""
 
-    title: ClassVar[str] = "Captions (not built yet)"
+    title: ClassVar[str] = "Captions"
+    built: ClassVar[bool] = False
     auto_option: ClassVar[str] = "generate_captions"
 
     generate_captions: bool | Literal["auto"] = option("auto")
@@ -62,7 +63,8 @@ class Captioning(Section):
 class LocalCaptionModels(Section):
     """Options of caption models that run in the worker (contract §1.1 Captioning)."""
 
-    title: ClassVar[str] = "Captions by local models (not built yet)"
+    title: ClassVar[str] = "Captions by local models"
+    built: ClassVar[bool] = False
 
     qwen_batch_size: int = option(8, unit="windows", ge=1)
     """Windows given to the model at once."""
@@ -119,7 +121,8 @@ class LocalCaptionModels(Section):
 class CaptionEnhancement(Section):
     """Options of rewriting captions by a language model (contract §1.1 Captioning)."""
 
-    title: ClassVar[str] = "Caption enhancement (not built yet)"
+    title: ClassVar[str] = "Caption enhancement"
+    built: ClassVar[bool] = False
 
     enhance_captions: bool = option(False)
     """Whether a language model rewrites the captions."""

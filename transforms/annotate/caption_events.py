@@ -10,7 +10,8 @@ from transforms.section import Section, option
 class EventCaptions(Section):
     """Options of event captions (contract §1.1)."""
 
-    title: ClassVar[str] = "Event captions (not built)"
+    title: ClassVar[str] = "Event captions"
+    built: ClassVar[bool] = False
     aliases: ClassVar[dict[str, str]] = {"event_captioning": "enable_event_captioning"}
 
     enable_event_captioning: bool = option(False)

@@ -10,7 +10,8 @@ from transforms.section import Section, ignored, option
 class Embedding(Section):
     """Options of clip embeddings (contract §1.12)."""
 
-    title: ClassVar[str] = "Embeddings (not built yet)"
+    title: ClassVar[str] = "Embeddings"
+    built: ClassVar[bool] = False
     auto_option: ClassVar[str] = "generate_embeddings"
 
     generate_embeddings: bool | Literal["auto"] = option("auto")
@@ -55,7 +56,8 @@ class Embedding(Section):
 class FrameSampling(Section):
     """Options of the frames that models see (contract §1.7)."""
 
-    title: ClassVar[str] = "Sampled frames (not built yet)"
+    title: ClassVar[str] = "Sampled frames"
+    built: ClassVar[bool] = False
 
     clip_extraction_target_res: int = option(-1, unit="pixels")
     """Side of the square that sampled frames are resized to; 0 or less: as large as they are."""

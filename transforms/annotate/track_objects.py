@@ -10,7 +10,8 @@ from transforms.section import Section, option
 class ObjectTracking(Section):
     """Options of object tracking by SAM3 (contract §1.1); null: the model's own value."""
 
-    title: ClassVar[str] = "Object tracking by SAM3 (not built)"
+    title: ClassVar[str] = "Object tracking by SAM3"
+    built: ClassVar[bool] = False
     aliases: ClassVar[dict[str, str]] = {"sam3": "enable_sam3"}
 
     enable_sam3: bool = option(False)

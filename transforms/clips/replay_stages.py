@@ -23,7 +23,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
 class StageReplay(Section):
     """Options of stage replay (contract §1.1)."""
 
-    title: ClassVar[str] = "Stage replay (not built)"
+    title: ClassVar[str] = "Stage replay"
+    built: ClassVar[bool] = False
 
     stage_save: Names = option(())
     """Stages whose inputs are saved, separated by commas."""

@@ -10,7 +10,8 @@ from transforms.section import Section, option
 class SuperResolution(Section):
     """Options of super-resolution (contract §1.1)."""
 
-    title: ClassVar[str] = "Super-resolution (not built)"
+    title: ClassVar[str] = "Super-resolution"
+    built: ClassVar[bool] = False
 
     super_resolution: bool = option(False)
     """Whether clips are enlarged before they are scored and written."""

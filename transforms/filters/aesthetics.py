@@ -10,7 +10,8 @@ from transforms.section import Section, ignored, option
 class AestheticFilter(Section):
     """Options of the aesthetic score (contract §1.9)."""
 
-    title: ClassVar[str] = "Aesthetic filter (not built yet)"
+    title: ClassVar[str] = "Aesthetic filter"
+    built: ClassVar[bool] = False
 
     aesthetic_threshold: float | None = option(None)
     """Clips that score lower are rejected; null: no score at all; -1: score only."""

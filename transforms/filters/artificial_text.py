@@ -10,7 +10,8 @@ from transforms.section import Section, ignored, option
 class ArtificialTextFilter(Section):
     """Options of the filter for subtitles, captions and logos (contract §1.10)."""
 
-    title: ClassVar[str] = "Artificial-text filter (not built yet)"
+    title: ClassVar[str] = "Artificial-text filter"
+    built: ClassVar[bool] = False
     aliases: ClassVar[dict[str, str]] = {
         "artificial_text_corner_detection": "artificial_text_use_corner_detection",
         "ignore_artificial_text_corner_region": "artificial_text_ignore_corner_region",

@@ -33,7 +33,8 @@ def _renamed(old: str, new: str, *suffixes: str) -> dict[str, str]:
 class SemanticFilter(Section):
     """Options of the filter that asks a model questions about a clip (contract §1.11)."""
 
-    title: ClassVar[str] = "Semantic filter (not built yet)"
+    title: ClassVar[str] = "Semantic filter"
+    built: ClassVar[bool] = False
     aliases: ClassVar[dict[str, str]] = _renamed(
         "qwen_filter", "vlm_filter", "prompt_variant", "categories"
     )
@@ -84,7 +85,8 @@ class SemanticFilter(Section):
 class VideoClassifier(Section):
     """Options of the filter that sorts clips into types of video (contract §1.11)."""
 
-    title: ClassVar[str] = "Video classifier (not built yet)"
+    title: ClassVar[str] = "Video classifier"
+    built: ClassVar[bool] = False
     aliases: ClassVar[dict[str, str]] = _renamed(
         "qwen_video_classifier",
         "video_classifier",

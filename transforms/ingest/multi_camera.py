@@ -10,7 +10,8 @@ from transforms.section import Section, option
 class MultiCamera(Section):
     """Options of multi-camera sessions (contract §7)."""
 
-    title: ClassVar[str] = "Several cameras (not built)"
+    title: ClassVar[str] = "Several cameras"
+    built: ClassVar[bool] = False
 
     multi_cam: bool = option(False)
     """Whether the videos of one folder show one scene."""

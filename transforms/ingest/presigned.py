@@ -12,7 +12,8 @@ from transforms.section import Section, option
 class PresignedUrls(Section):
     """Options of upstream's HTTP service (contract §6.6). The URLs are secrets: never printed."""
 
-    title: ClassVar[str] = "Presigned URLs (not built yet)"
+    title: ClassVar[str] = "Presigned URLs"
+    built: ClassVar[bool] = False
 
     input_presigned_s3_url: SecretStr | None = option(None)
     """Zip archive of input videos."""

@@ -10,7 +10,8 @@ from transforms.section import Section, ignored, option
 class ShotDetection(Section):
     """Options of ``splitting_algorithm=transnetv2`` (contract §1.1 Splitting)."""
 
-    title: ClassVar[str] = "Shots by TransNetV2 (not built yet)"
+    title: ClassVar[str] = "Shots by TransNetV2"
+    built: ClassVar[bool] = False
 
     transnetv2_threshold: float = option(0.4, ge=0, le=1)
     """Probability above which a frame is a shot boundary."""

@@ -1,0 +1,135 @@
+"""Command line to exit status."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from beam_pipeline.arguments import Arguments, parse_arguments
+from beam_pipeline.commands.quickstart import run_quickstart
+from beam_pipeline.commands.sample import run_sample, sample_options
+from beam_pipeline.config import AnyConfig, load_config
+from beam_pipeline.config_files import read_config_file
+from beam_pipeline.exit_status import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from beam_pipeline.help_text import help_text
+from beam_pipeline.settled import complete, ignored_warning, not_built
+from beam_pipeline.version import VERSION
+from transforms.errors import CurateError, UsageError
+
+
+class TerminatedError(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM); handled like Ctrl-C."""
+
+
+def main(argv: list[str]) -> int:
+    """Run the command that ``argv`` (without the program's name) asks for; return its exit status.
+
+    The status is 0 when everything finished, 3 when it finished with few enough failures, 1 when
+    it failed, 2 for wrong use, 130 when it was interrupted (architecture §7).
+    """
+    _configure_logging()
+    try:
+        with _ending_on_sigterm():
+            return _dispatch(parse_arguments(argv, sample_options()))
+    except UsageError as error:
+        _complain(error)
+        print("Try: python -m beam_pipeline --help", file=sys.stderr)
+        return EXIT_USAGE
+    except CurateError as error:
+        _complain(error)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. The same command goes on from here: what is finished stays.",
+            file=sys.stderr,
+        )
+        return EXIT_INTERRUPTED
+
+
+def run_and_exit() -> None:
+    """Run the command of this process; the console script ``beam-curate``."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _dispatch(arguments: Arguments) -> int:
+    if arguments.command == "help":
+        print(help_text(arguments.pipeline))
+        return EXIT_OK
+    if arguments.command == "version":
+        print(f"beam-curate {VERSION}")
+        return EXIT_OK
+    if arguments.command == "sample":
+        return run_sample(arguments.overrides)
+    if arguments.command == "quickstart":
+        return run_quickstart(arguments.beam_flags)
+    config = configured(arguments)
+    if config.run.verbose:
+        logging.getLogger().setLevel(logging.DEBUG)
+    if arguments.command == "plan" or config.run.dry_run:
+        from beam_pipeline.commands.plan import run_plan  # noqa: PLC0415
+
+        return run_plan(config)
+    # Beam takes two seconds to import: only when something runs.
+    from beam_pipeline.run import run_pipeline  # noqa: PLC0415
+
+    return run_pipeline(config.pipeline, config, beam_flags=arguments.beam_flags)
+
+
+def configured(arguments: Arguments) -> AnyConfig:
+    """Return the configuration that file and command line ask for; warn of what has no effect.
+
+    Raises:
+        UsageError: They contradict each other, or ask for what cannot be.
+    """
+    file = read_config_file(arguments.file) if arguments.file else None
+    pipeline = arguments.pipeline or (file.pipeline if file else None)
+    if pipeline is None:
+        raise UsageError(
+            f'{arguments.file}: does not say which pipeline; put "pipeline": "split" (or '
+            "shard, curate) into it, or name the pipeline on the command line"
+        )
+    if file and file.pipeline and file.pipeline != pipeline:
+        raise UsageError(
+            f"{file.name} is for pipeline {file.pipeline}, the command line says {pipeline}"
+        )
+    config = complete(load_config(pipeline, file.values if file else {}, arguments.overrides))
+    if problems := not_built(config):
+        raise UsageError("\n".join(problems))
+    if warning := ignored_warning(config):
+        print(f"Warning: {warning}", file=sys.stderr)
+    return config
+
+
+def _complain(error: CurateError) -> None:
+    print(f"beam-curate: {error}", file=sys.stderr)
+
+
+def _configure_logging() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    # Beam says this of itself at every import without its [gcp] extra.
+    handler.addFilter(lambda record: not record.getMessage().startswith("apitools not found"))
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        handlers=[handler],
+    )
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        raise TerminatedError
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,19 @@
+"""Writes ``docs/options.md``: ``python -m beam_pipeline.docs_options``, from a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from beam_pipeline.help_text import options_markdown
+
+OPTIONS_PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
+
+
+def write_options_page() -> None:
+    """Write the page anew."""
+    OPTIONS_PAGE.parent.mkdir(exist_ok=True)
+    OPTIONS_PAGE.write_text(options_markdown(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_options_page()

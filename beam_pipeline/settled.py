@@ -1,0 +1,113 @@
+"""What a loaded configuration must hold: needed paths, no contradictions, nothing not built."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from beam_pipeline.config import (
+    AnyConfig,
+    CurateConfig,
+    PipelineConfig,
+    ShardConfig,
+    SplitSections,
+)
+from transforms.errors import UsageError
+from transforms.section import Section
+from transforms.storage.uris import absolute, join
+
+_VERSION_FOLDER = re.compile(r"v\d+")
+
+
+def complete(config: AnyConfig) -> AnyConfig:
+    """Return the configuration with the paths that follow from others filled in.
+
+    ``curate`` shards what it split; its data set lies in ``webdataset`` beside the split output, or
+    beside that one's parent when the output is a version folder such as ``processed/v0``.
+
+    Raises:
+        UsageError: A path that the pipeline needs is missing, or options contradict each other.
+    """
+    missing = [
+        name
+        for section, name in _needed(config)
+        if not getattr(getattr(config, section), name, None)
+    ]
+    if missing:
+        raise UsageError(
+            f"{config.pipeline} needs {' and '.join(missing)}: give "
+            + " and ".join(f"--{name} PATH" for name in missing)
+            + ", or put it into the configuration file"
+        )
+    if isinstance(config, SplitSections):
+        _check_events(config)
+    if isinstance(config, CurateConfig):
+        return config.model_copy(update={"sharding": _curate_paths(config)})
+    return config
+
+
+def _needed(config: PipelineConfig) -> list[tuple[str, str]]:
+    if isinstance(config, ShardConfig):
+        return [("sharding", "input_clip_path"), ("sharding", "output_dataset_path")]
+    return [("input", "input_video_path"), ("output", "output_clip_path")]
+
+
+def _check_events(config: SplitSections) -> None:
+    events = config.events
+    if not events.enable_event_captioning:
+        return
+    if not config.tracking.enable_sam3:
+        raise UsageError("enable_event_captioning=true needs enable_sam3=true")
+    if events.event_caption_prompt and events.event_caption_prompt_file:
+        raise UsageError(
+            "event_caption_prompt and event_caption_prompt_file exclude each other; keep one"
+        )
+
+
+def _curate_paths(config: CurateConfig) -> Section:
+    output = str(config.output.output_clip_path)
+    given = config.sharding.input_clip_path
+    if given is not None and absolute(given) != absolute(output):
+        raise UsageError(
+            f"input_clip_path={given}: curate shards what it writes to output_clip_path={output}; "
+            "leave input_clip_path out, or run the pipeline shard"
+        )
+    dataset = config.sharding.output_dataset_path or default_dataset_path(output)
+    return _updated(config.sharding, input_clip_path=output, output_dataset_path=dataset)
+
+
+def default_dataset_path(output_clip_path: str) -> str:
+    """Return where ``curate`` writes the data set when nobody says where.
+
+    Example:
+        >>> default_dataset_path("s3://b/set/processed_data/v0"), default_dataset_path("/a/out/")
+        ('s3://b/set/webdataset', '/a/webdataset')
+    """
+    parts = absolute(output_clip_path).rstrip("/").split("/")
+    depth = 2 if _VERSION_FOLDER.fullmatch(parts[-1]) else 1
+    return join("/".join(parts[:-depth]), "webdataset")
+
+
+def _updated(section: Section, **values: Any) -> Section:
+    # Not model_copy: the set of explicitly given options must stay as it was.
+    updated = section.model_copy(update=values)
+    updated.__pydantic_fields_set__.clear()
+    updated.__pydantic_fields_set__.update(section.model_fields_set)
+    return updated
+
+
+def not_built(config: PipelineConfig) -> list[str]:
+    """Return one sentence per option that asks for what cannot run yet."""
+    return [problem for _, section in config.sections() if (problem := section.not_built())]
+
+
+def ignored_warning(config: PipelineConfig) -> str | None:
+    """Return one warning about all given options that have no meaning here, None without any."""
+    given = [
+        f"  {option.name}: instead, {option.instead}"
+        for option in config.options().values()
+        if option.instead and option.name in getattr(config, option.section).model_fields_set
+    ]
+    if not given:
+        return None
+    return "\n".join(["These options are accepted and have no effect here:", *given])
