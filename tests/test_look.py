@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import re
 import subprocess
@@ -23,6 +24,8 @@ from transforms.annotate.previews import Previews
 from transforms.errors import MediaError
 from transforms.media.json_records import from_plain, to_plain
 from transforms.media.look import LookSettings, MotionSettings, PreviewSettings, look
+from transforms.media.observers.frame_count import FrameCount
+from transforms.media.observers.observer import Findings
 from transforms.media.observers.preview_frames import preview_size
 from transforms.records import Window
 
@@ -66,7 +69,7 @@ def test_facts_and_windows(made_video: Callable[[str, VideoSpec], Path], tmp_pat
         seconds=4.0, size=(160, 96), fps=Fraction(30000, 1001), b_frames=2, audio="aac"
     )
     path = made_video("clip.mp4", spec)
-    settings = LookSettings(window_size=50, remainder_threshold=30)
+    settings = LookSettings(window_size=21, remainder_threshold=20)
     result = look(path, settings, preview_folder=tmp_path / "previews")
     data, sizes = path.read_bytes(), packet_sizes(path)
     assert len(sizes) == 120
@@ -75,10 +78,10 @@ def test_facts_and_windows(made_video: Callable[[str, VideoSpec], Path], tmp_pat
     assert (result.width, result.height, result.num_frames) == (160, 96, 120)
     assert result.framerate == pytest.approx(30000 / 1001, rel=1e-9)
     assert result.video_codec == "h264"
-    # 120 = 50 + 70: the rest of 20 is short of 30, so the second window is extended.
-    assert result.windows == (
-        Window(0, 50, sum(sizes[:50])),
-        Window(50, 120, sum(sizes[50:])),
+    # 120 = 5 * 21 + 15: the rest is short of 20, so the last window is extended.
+    edges = [0, 21, 42, 63, 84, 120]
+    assert result.windows == tuple(
+        Window(start, end, sum(sizes[start:end])) for start, end in itertools.pairwise(edges)
     )
     assert (result.scores, result.notes, result.preview_files) == ({}, {}, ())
     assert not (tmp_path / "previews").exists()
@@ -134,6 +137,39 @@ def test_truncated_clip_does_not_decode(
     with pytest.raises(MediaError, match=r"states 50 frames but holds only \d\d") as caught:
         look(short, LookSettings(), preview_folder=tmp_path)
     assert caught.value.reason == "clip_does_not_decode"
+
+
+def test_damaged_picture_does_not_decode(
+    made_video: Callable[[str, VideoSpec], Path], tmp_path: Path
+) -> None:
+    """The decoder raises nothing here: it conceals the damage and marks the frame."""
+    path = made_video("noise.mp4", VideoSpec(seconds=1.0, noise=True))
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        position = packets[5].pos + packets[5].size // 2
+    data = bytearray(path.read_bytes())
+    data[position : position + 4] = bytes(byte ^ 0xFF for byte in data[position : position + 4])
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(data)
+    with pytest.raises(MediaError, match=r"frame 5 of damaged.mp4") as caught:
+        look(damaged, LookSettings(), preview_folder=tmp_path)
+    assert caught.value.reason == "clip_does_not_decode"
+
+
+def test_frame_count_insists_on_number_size_and_time() -> None:
+    frame = av.VideoFrame(64, 48, "yuv420p")
+    frame.pts = 0
+    count = FrameCount(name="c.mp4", num_expected=2, size=(64, 48))
+    count.observe(frame, 0)
+    with pytest.raises(MediaError, match=r"c.mp4 holds 2 video packets, but 1 frames"):
+        count.finish()
+    count.observe(frame, 1)
+    assert count.finish() == Findings()
+    assert count.num_frames == 2
+    with pytest.raises(MediaError, match="has 32x48 pixels, the file states 64x48"):
+        count.observe(av.VideoFrame(32, 48, "yuv420p"), 2)
+    with pytest.raises(MediaError, match="no presentation time"):
+        count.observe(av.VideoFrame(64, 48, "yuv420p"), 2)
 
 
 def test_text_and_sound_are_no_clips(tmp_path: Path) -> None:

@@ -30,10 +30,6 @@ class FrameCount:
             MediaError: ``clip_does_not_decode``: the frame is corrupt, of another size, or without
                 a time.
         """
-        if frame.pts is None:
-            raise MediaError(
-                "clip_does_not_decode", f"frame {index} of {self._name} has no presentation time"
-            )
         if frame.is_corrupt:
             raise MediaError(
                 "clip_does_not_decode", f"frame {index} of {self._name} is decoded with errors"
@@ -43,6 +39,10 @@ class FrameCount:
                 "clip_does_not_decode",
                 f"frame {index} of {self._name} has {frame.width}x{frame.height} pixels, "
                 f"the file states {self._size[0]}x{self._size[1]}",
+            )
+        if frame.pts is None:
+            raise MediaError(
+                "clip_does_not_decode", f"frame {index} of {self._name} has no presentation time"
             )
         self.num_frames += 1
 
