@@ -9,7 +9,7 @@ from typing import Literal
 
 from transforms.media.encode import EncodeSettings
 from transforms.media.json_records import from_plain, to_plain
-from transforms.media.look import LookSettings
+from transforms.media.look_settings import LookSettings
 from transforms.records import ClipFile, Failure, VideoFacts
 
 Part = Literal["start", "wait", "index", "cut", "look"]

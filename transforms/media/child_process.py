@@ -15,10 +15,12 @@ from transforms.errors import CurateError
 from transforms.media.child_messages import CutJob, Hello, Message, Unusable, from_line, to_line
 
 MODULE = "transforms.media.child"
+START_SECONDS = 120.0
+"""How long a child may take to import what it needs; much on a cold network file system."""
 EXIT_SECONDS = 10
 """How long a child that has closed its output may take to end."""
-TAIL_LINES = 12
-TAIL_BYTES = 4096
+TAIL_LINES = 30
+TAIL_BYTES = 8192
 _READ_BYTES = 1 << 16
 # One core is one slot: libraries that start a thread per core would only get in each other's way.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -131,17 +133,18 @@ class ChildProcess:
         handle = self._process.stdout.fileno()
         poller = select.poll()
         poller.register(handle, select.POLLIN)
-        if not poller.poll(self._silence_seconds * 1000):
-            raise self._silent()
+        patience = self._silence_seconds if self._has_started else START_SECONDS
+        if not poller.poll(patience * 1000):
+            raise self._silent(patience)
         data = os.read(handle, _READ_BYTES)
         if not data:
             raise self._ended()
         return data
 
-    def _silent(self) -> CurateError:
+    def _silent(self, seconds: float) -> CurateError:
         self.kill()
         self._process.wait()
-        how = f"gave no sign of progress for {self._silence_seconds:g} seconds and was ended"
+        how = f"gave no sign of progress for {seconds:g} seconds and was ended"
         return self._error("hang", how)
 
     def _ended(self) -> CurateError:
@@ -180,4 +183,6 @@ def _tail(log: Path) -> str:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - TAIL_BYTES))
         lines = file.read().decode("utf-8", "replace").split("\n")
-    return " | ".join([line.strip() for line in lines if line.strip()][-TAIL_LINES:])
+    # A crash ends with a long list of what was loaded; where it happened stands above.
+    told = [line.strip() for line in lines if line.strip() and "Extension modules:" not in line]
+    return " | ".join(told[-TAIL_LINES:])

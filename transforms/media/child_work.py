@@ -125,19 +125,6 @@ class Worker:
     def _cut_clips(
         self, job: CutJob, clips: list[JobClip], index: PacketIndex, folder: Path
     ) -> None:
-        left = clips
-        while left:
-            try:
-                for result in self._results(job, left, index, folder):
-                    self._report_cut(job, result)
-                    left = left[1:]
-            except MediaError as error:
-                self._report_failure(job, left[0].clip_id, "cut", error)
-                left = self._reachable(job, left[0], left[1:], index, error)
-
-    def _results(
-        self, job: CutJob, clips: list[JobClip], index: PacketIndex, folder: Path
-    ) -> Iterator[CutResult]:
         results = cut_run(
             Path(job.source),
             job.facts,
@@ -151,33 +138,7 @@ class Worker:
         for clip in clips:
             self._begin("cut", clip.clip_id)
             faults.strike(clip.clip_id)
-            yield next(results)
-
-    def _reachable(
-        self,
-        job: CutJob,
-        failed: JobClip,
-        behind: list[JobClip],
-        index: PacketIndex,
-        error: MediaError,
-    ) -> list[JobClip]:
-        """Return the clips that decoding enters behind the failed clip's start; fail the others.
-
-        From an earlier keyframe the decoder would come by the same fault again, once per clip.
-        """
-        base = job.facts.time_base
-        fault_pts, _ = index.span_pts(failed.start, failed.end, base)
-        reachable = []
-        for clip in behind:
-            start_pts, _ = index.span_pts(clip.start, clip.end, base)
-            entry = int(index.keyframe_pts.searchsorted(start_pts, side="right")) - 1
-            if index.pts_usable and entry >= 0 and index.keyframe_pts[entry] > fault_pts:
-                reachable.append(clip)
-            else:
-                message = f"no keyframe lies between it and an earlier fault: {error.message}"
-                unreachable = MediaError(error.reason, message)
-                self._report_failure(job, clip.clip_id, "cut", unreachable)
-        return reachable
+            self._report_cut(job, next(results))
 
     def _report_cut(self, job: CutJob, result: CutResult) -> None:
         if result.failure is not None:

@@ -13,7 +13,7 @@ from types import TracebackType
 from transforms.errors import CurateError
 from transforms.media.child_lane import Lane, LiveChildren
 from transforms.media.child_messages import ClipReport, CutJob, JobClip, JobDone
-from transforms.media.clip_files import has_room
+from transforms.media.clip_files import discard, has_room
 from transforms.media.job_attempts import run_job
 
 __all__ = ["ChildPool", "ClipReport", "CutJob", "JobClip", "JobDone"]
@@ -163,10 +163,16 @@ class ChildPool:
                 try:
                     with self._room():
                         for report in run_job(job, lane.attempt):
-                            self._arrived.put(report)
+                            self._finish(report)
                 except CurateError as error:
                     self._arrived.put(error)
                     return
+
+    def _finish(self, report: ClipReport | JobDone) -> None:
+        if isinstance(report, ClipReport) and report.failure is not None:
+            # What there is of it is of no use to anybody.
+            discard(self.scratch, report.clip_id)
+        self._arrived.put(report)
 
     @contextlib.contextmanager
     def _room(self) -> Iterator[None]:
