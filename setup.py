@@ -35,7 +35,7 @@ setup(
     package_data={"configs": ["*.yaml", "*.json"], "beam_pipeline": ["py.typed"]},
     install_requires=[
         "apache-beam>=2.77,<3",
-        "av>=17",
+        "av>=17,<19",
         "boto3>=1.34",
         "google-cloud-storage>=2.16",
         "numpy>=2",

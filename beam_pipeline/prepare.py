@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -23,9 +22,8 @@ from transforms.media.observers.motion import MotionSettings
 from transforms.media.observers.preview_frames import PreviewSettings
 from transforms.media.slots import num_slots
 from transforms.run_context import RunContext
-from transforms.errors import UsageError
 from transforms.shards.options import DatasetRun, ShardSettings, shard_settings
-from transforms.storage.uris import absolute, join
+from transforms.storage.uris import absolute
 
 SplitLike = SplitConfig | CurateConfig
 ShardLike = ShardConfig | CurateConfig
@@ -157,7 +155,6 @@ def prepare_split(
 def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
     """Return what the stages of shard share."""
     sharding = config.sharding
-    split_root = config.output.output_clip_path
     return PreparedShard(
         settings=shard_settings(
             sharding,
@@ -165,32 +162,11 @@ def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
             window_size=config.windows.captioning_window_size,
         ),
         dataset=DatasetRun(
-            input_root=absolute(str(sharding.input_clip_path or split_root)),
-            dataset_root=dataset_root(config),
+            input_root=absolute(str(sharding.input_clip_path)),
+            dataset_root=absolute(str(sharding.output_dataset_path)),
             annotation_version=sharding.annotation_version,
             progress_folder=str(scratch / "progress"),
             scratch=str(scratch),
         ),
         summary_path=scratch / "dataset.json",
     )
-
-
-def dataset_root(config: ShardLike) -> str:
-    """Return where the dataset goes: as given, else ``webdataset`` beside the split output.
-
-    An output whose last component is a version such as ``v0`` has its dataset beside its parent,
-    as in the documents' tree.
-
-    Raises:
-        UsageError: ``shard`` without ``output_dataset_path``.
-    """
-    given = config.sharding.output_dataset_path
-    if given:
-        return absolute(given)
-    if isinstance(config, ShardConfig):
-        raise UsageError("output_dataset_path is missing: give the folder for the shards")
-    output = absolute(str(config.output.output_clip_path))
-    parent, _, name = output.rpartition("/")
-    if re.fullmatch(r"v\d+", name):
-        parent = parent.rpartition("/")[0]
-    return join(parent, "webdataset")

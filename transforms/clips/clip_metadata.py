@@ -36,11 +36,11 @@ def clip_metadata(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]
         "total_prompt_tokens": 0,
         "total_output_tokens": 0,
         "schema_version": SCHEMA_VERSION,
-        **annotations(clip, context),
+        **annotation_fields(clip, context),
     }
 
 
-def annotations(clip: Clip, context: RunContext) -> dict[str, Any]:
+def annotation_fields(clip: Clip, context: RunContext) -> dict[str, Any]:
     """Return the fields that later stages add: scores, rejection, previews and stages."""
     fields: dict[str, Any] = {"stages": stage_map(clip, context)}
     motion = {
@@ -74,7 +74,7 @@ def merged_metadata(
     committed: dict[str, Any], clip: Clip, plan: Plan, context: RunContext
 ) -> dict[str, Any]:
     """Return a committed clip's metadata with what a stage turned on later adds."""
-    added = annotations(clip, context)
+    added = annotation_fields(clip, context)
     # A fingerprint that stands stays: what it covers was not done again.
     added["stages"] = {**added["stages"], **committed.get("stages", {})}
     rejected = clip.rejection is not None or "rejection" in committed

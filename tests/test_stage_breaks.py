@@ -1,0 +1,77 @@
+"""Which stages share a worker: Beam's own optimiser fuses the real graph of ``curate``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import fn_runner
+
+from beam_pipeline import pipelines
+from beam_pipeline.config import CurateConfig, load_config
+from beam_pipeline.prepare import prepare_shard, prepare_split
+from transforms.filters.motion import FilterMotion
+
+Build = Callable[[Any], object]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    """Return a function that attaches the graph of curate with everything built turned on."""
+    config = load_config(
+        "curate",
+        {
+            "input_video_path": str(tmp_path / "raw"),
+            "output_clip_path": str(tmp_path / "out"),
+            "motion_filter": "enable",
+            "generate_previews": True,
+        },
+        {},
+    )
+    assert isinstance(config, CurateConfig)
+    split = prepare_split(config, scratch=tmp_path, beam_flags=[], resolved={})
+    shard = prepare_shard(config, scratch=tmp_path)
+    return lambda root: pipelines.curate(root, config, split, shard)
+
+
+def fused_stages(build: Build) -> list[str]:
+    """Return the names of the steps in each stage that the runner would execute, one text each."""
+    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner"]))
+    build(pipeline)
+    runner = fn_runner.FnApiRunner()
+    _, stages = runner.create_stages(pipeline.to_runner_api(default_environment=None))
+    return [
+        " ".join(transform.unique_name for transform in stage.transforms) for stage in stages
+    ]
+
+
+def stage_of(step: str, stages: list[str]) -> int:
+    (number,) = [i for i, names in enumerate(stages) if f"{step}/" in names]
+    return number
+
+
+def test_a_clip_is_cut_filtered_and_written_in_one_stage(build: Build) -> None:
+    stages = fused_stages(build)
+    assert stage_of("CutChunks", stages) == stage_of("WriteClips", stages)
+    assert "FilterMotion" in stages[stage_of("CutChunks", stages)]
+
+
+def test_what_comes_before_the_plan_is_one_stage(build: Build) -> None:
+    stages = fused_stages(build)
+    assert stage_of("ListVideos", stages) == stage_of("PlanChunks", stages)
+    assert stage_of("PlanChunks", stages) != stage_of("CutChunks", stages)
+
+
+def test_a_reshuffle_between_cut_and_write_is_noticed(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expand = FilterMotion.expand
+    monkeypatch.setattr(
+        FilterMotion, "expand", lambda self, clips: expand(self, clips) | beam.Reshuffle()
+    )
+    stages = fused_stages(build)
+    assert stage_of("CutChunks", stages) != stage_of("WriteClips", stages)
