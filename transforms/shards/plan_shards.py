@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -146,7 +147,8 @@ def _plan_new(rows: Rows, *, run: DatasetRun, settings: ShardSettings, generatio
     left_out = np.zeros(len(rows.clip_id), np.bool_)
     following = used_parts(run)
     bins, starts = np.unique(rows.bin_path, return_index=True)
-    for name, start, end in zip(bins, starts, [*starts[1:], len(rows.clip_id)], strict=True):
+    bin_ends = np.append(starts, len(rows.clip_id))[1:]
+    for name, start, end in zip(bins, starts, bin_ends, strict=True):
         ends = fill_shards(rows.num_bytes[start:end], target_bytes=settings.target_tar_bytes)
         if settings.drop_small_shards:
             ends = drop_small_end(ends, min_samples=settings.min_clips_per_tar)
@@ -162,7 +164,7 @@ def _plan_new(rows: Rows, *, run: DatasetRun, settings: ShardSettings, generatio
 
 def _planned(rows: Rows, offset: int, ends: list[int]) -> list[tuple[PlannedSample, ...]]:
     shards = []
-    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+    for start, end in itertools.pairwise([0, *ends]):
         samples = [rows.sample(offset + index) for index in range(start, end)]
         shards.append(
             tuple((one.clip_id, one.start_frame, one.end_frame, one.is_window) for one in samples)
