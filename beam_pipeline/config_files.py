@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,12 @@ class ConfigFile:
 
 
 def quickstart_file() -> Path:
-    """Return ``configs/quickstart.yaml`` of this checkout or of the installed package."""
-    return Path(str(importlib.resources.files("configs"))) / "quickstart.yaml"
+    """Return ``configs/quickstart.yaml`` of this checkout or of the installed package.
+
+    It lies beside this package in both. Looking for ``configs`` on the import path could find a
+    folder of that name in the user's current one.
+    """
+    return Path(__file__).resolve().parent.parent / "configs" / "quickstart.yaml"
 
 
 def read_config_file(name: str | Path) -> ConfigFile:
