@@ -372,6 +372,7 @@ def test_complete_files_are_left_alone_and_damaged_ones_drawn_again(tmp_path: Pa
     assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == times
 
     videos[1].path.write_bytes(b"damaged")
+    (tmp_path / ".sample-0123.part").write_bytes(b"of a drawing that was killed")
     draw_sample_set(tmp_path, seconds=5.4, seed=1, progress=told.append)
     assert [line.split()[1] for line in told[2:]] == ["02-portrait.mp4"]
     assert hashes(tmp_path) == before

@@ -86,6 +86,8 @@ def draw_sample_set(
     """
     planned = plan_sample_set(seconds=seconds, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
+    for part in folder.glob(".sample-*.part"):  # of a drawing that was killed
+        part.unlink()
     manifest: _Manifest = {
         "version": DRAWING_VERSION,
         "seed": seed,
@@ -138,7 +140,7 @@ def draw_video(
     Both are written under another name first, and appear when they are complete.
     """
     timeline = plan_timeline(recipe, seconds=seconds, seed=seed, turn=turn)
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
+    part = _part_of(path)
     try:
         write_video(part, draw_frames(recipe, timeline, seed=seed), recipe, timeline, seed=seed)
         written = read_times(part)
@@ -238,7 +240,12 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _part_of(path: Path) -> Path:
+    """Return a fresh name in the same folder for a file that is being written."""
+    return path.with_name(f".sample-{uuid.uuid4().hex}.part")
+
+
 def _write_json(path: Path, content: object) -> None:
-    part = path.with_name(f".{uuid.uuid4().hex}.part")
+    part = _part_of(path)
     part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     part.replace(path)
