@@ -186,7 +186,7 @@ def _packets(
     index: PacketIndex,
     *,
     keyframe: int,
-) -> Iterator[av.Packet | None]:
+) -> Iterator[av.Packet[av.VideoStream] | None]:
     """Yield the packets to decode, then None for the end."""
     packets = container.demux(stream)
     if keyframe > 0:

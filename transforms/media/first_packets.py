@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import struct
 from dataclasses import dataclass
+from fractions import Fraction
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideData
 from numpy.typing import NDArray
 
 _MAX_PACKETS = 48
@@ -37,31 +39,53 @@ def read_first_packets(
     PyAV shows the display matrix only on decoded frames. A picture that does not decode is no
     error here: it is taken as upright, and the cut will say what is wrong with the file.
     """
-    pts: list[int] = []
+    times = _Times()
     encrypted = False
-    num_bytes = last_dts = 0
+    num_bytes = 0
     turn: tuple[int, bool] | None = None
     for number, packet in enumerate(container.demux(stream)):
         if packet.size == 0:
             break
+        times.add(packet)
         encrypted = encrypted or packet.has_sidedata("encryption_info")
-        time = packet.dts if packet.pts is None else packet.pts
-        if time is not None and not packet.is_discard:
-            pts.append(time)
-        last_dts = last_dts if packet.dts is None else packet.dts
         if turn is None and not encrypted and number < _MAX_DECODED:
             turn = _turn_of_picture(stream, packet)
         num_bytes += packet.size
         if number + 1 >= _MAX_PACKETS or num_bytes >= _MAX_BYTES:
             break
     rotation, mirrored = turn or (0, False)
-    # A frame shown before the last DTS cannot come any more: up to there nothing is missing.
-    complete = [time for time in pts if time <= last_dts] or pts[:1]
-    times = np.array(sorted(complete), dtype=np.int64)
-    return FirstPackets(times, encrypted, rotation, mirrored)
+    return FirstPackets(times.complete(), encrypted, rotation, mirrored)
 
 
-def _turn_of_picture(stream: av.VideoStream, packet: av.Packet) -> tuple[int, bool] | None:
+class _Times:
+    """Collects the PTS of packets whose frames will be shown."""
+
+    def __init__(self) -> None:
+        self._pts: list[int] = []
+        self._last_dts = 0
+        self._keyframe: int | None = None
+
+    def add(self, packet: av.Packet[av.VideoStream]) -> None:
+        time = packet.dts if packet.pts is None else packet.pts
+        if time is None:
+            return
+        self._last_dts = packet.dts or self._last_dts
+        if self._keyframe is None and packet.is_keyframe:
+            # Frames before the first keyframe cannot be decoded.
+            self._keyframe = time
+            self._pts.clear()
+        if not packet.is_discard and (self._keyframe is None or time >= self._keyframe):
+            self._pts.append(time)
+
+    def complete(self) -> NDArray[np.int64]:
+        """Return the sorted PTS up to the last DTS: no frame in between can come any more."""
+        complete = [time for time in self._pts if time <= self._last_dts] or self._pts[:1]
+        return np.array(sorted(complete), dtype=np.int64)
+
+
+def _turn_of_picture(
+    stream: av.VideoStream, packet: av.Packet[av.VideoStream]
+) -> tuple[int, bool] | None:
     """Return (rotation, mirrored) of the packet's picture, or None when it gives none."""
     decoder = stream.codec_context
     try:
@@ -79,7 +103,7 @@ def _turn_of_picture(stream: av.VideoStream, packet: av.Packet) -> tuple[int, bo
 def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
     """Return the frame's (clockwise rotation in degrees, mirrored) by its display matrix."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
+    if not isinstance(matrix, SideData):
         return 0, False
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix)[:36])
     if a * d - b * c < 0:
@@ -87,18 +111,24 @@ def display_turn(frame: av.VideoFrame) -> tuple[int, bool]:
     return round(-frame.rotation / 90) * 90 % 360, False
 
 
-def variable_frame_rate(times: NDArray[np.int64]) -> bool:
-    """Whether frame times (ticks, increasing) are unevenly spaced beyond rounding to ticks.
+def variable_frame_rate(times: NDArray[np.int64], *, time_base: Fraction) -> bool:
+    """Whether frame times are unevenly spaced beyond rounding to ticks or milliseconds.
+
+    Files that once were matroska or flv carry times rounded to milliseconds.
+
+    Args:
+        times: Increasing PTS or DTS in ticks, without gaps by reordering. Shape (N,).
+        time_base: Seconds per tick.
 
     Example:
-        >>> variable_frame_rate(np.array([0, 33, 67, 100]))
+        >>> variable_frame_rate(np.array([0, 33, 67, 100]), time_base=Fraction(1, 1000))
         False
-        >>> variable_frame_rate(np.array([0, 33, 67, 133]))
+        >>> variable_frame_rate(np.array([0, 33, 67, 133]), time_base=Fraction(1, 1000))
         True
     """
     steps = np.diff(times)
     if len(steps) < 2:
         return False
     middle = float(np.median(steps))
-    off = np.abs(steps - middle)
-    return bool((off > max(1.0, 0.001 * middle)).any() or (off > 0.5 * middle).any())
+    rounding = max(1.0, float(Fraction(1, 1000) / time_base))
+    return bool((np.abs(steps - middle) > min(rounding, 0.5 * middle)).any())

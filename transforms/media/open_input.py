@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import av
 from av.stream import Disposition
@@ -24,7 +24,7 @@ def open_input(source: str | BinaryIO, *, name: str) -> av.container.InputContai
     """Return the opened container; the caller closes it.
 
     Args:
-        source: Local path, or a seekable binary file.
+        source: Local path, or a seekable binary file, read from its beginning.
         name: What messages call the file.
 
     Raises:
@@ -33,8 +33,9 @@ def open_input(source: str | BinaryIO, *, name: str) -> av.container.InputContai
     try:
         if isinstance(source, str):
             # "file:" keeps FFmpeg from reading a protocol or options into the path.
-            return av.open(f"file:{source}", options=_PATH_OPTIONS)
-        return av.open(source, options=_OPTIONS)
+            return av.open(f"file:{source}", mode="r", options=_PATH_OPTIONS)
+        source.seek(0)
+        return av.open(source, mode="r", options=_OPTIONS)
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise MediaError(
             "not_media",
@@ -54,7 +55,7 @@ def choose_video_stream(container: av.container.InputContainer, *, name: str) ->
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
     if best in moving:
-        return cast(av.VideoStream, best)
+        return best
     if moving:
         return moving[0]
     kinds = ", ".join(stream.type or "unknown" for stream in container.streams) or "none"

@@ -75,7 +75,7 @@ class PacketIndex:
         values = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
         try:
             with temporary.open("wb") as file:
-                np.savez_compressed(file, **values)
+                np.savez_compressed(file, allow_pickle=False, **values)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from array import array
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
@@ -119,14 +120,14 @@ def scan_packets(
     )
 
 
-def _end_seconds(packet: av.Packet) -> float:
+def _end_seconds(packet: av.Packet[Any]) -> float:
     time = packet.dts if packet.pts is None else packet.pts
     if time is None:
         return 0.0
     return float((time + (packet.duration or 0)) * packet.time_base)
 
 
-def _invisible(packet: av.Packet, codec: str) -> bool:
+def _invisible(packet: av.Packet[Any], codec: str) -> bool:
     """Whether this is a VP8 frame that is only referred to (RFC 6386, 9.1: show_frame is 0)."""
     return codec == "vp8" and not memoryview(packet)[0] & 0x10
 

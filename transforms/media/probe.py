@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import BinaryIO
 
 import av
+from av.stream import Stream
 
 from transforms.errors import MediaError
 from transforms.media.color_names import color_names
@@ -53,7 +54,7 @@ def probe(source: str | BinaryIO, *, name: str, num_bytes: int) -> VideoFacts:
         stream.codec_context.thread_type = "NONE"
         stream.codec_context.thread_count = 1
         try:
-            return _facts(container, stream, name=name)
+            return _facts(container, stream, source=source, name=name)
         except (av.error.FFmpegError, OSError) as error:
             raise unreadable(name, "the first packets or the index", error) from error
 
@@ -88,7 +89,11 @@ class _Picture:
 
 
 def _facts(
-    container: av.container.InputContainer, stream: av.VideoStream, *, name: str
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    *,
+    source: str | BinaryIO,
+    name: str,
 ) -> VideoFacts:
     short = container_name(container)
     picture = _picture(stream, name=name)  # before decoding, which may change it
@@ -104,7 +109,7 @@ def _facts(
     full = full_index(container, stream, container_name=short)
     indexed = has_keyframe_index(short, before=read, full=full, header_frames=stream.frames)
     lists_frames = short in ("mp4", "mov", "avi") and stream.frames > 0 and len(opened) > 1
-    timing = _timing(container, stream, first, name=name)
+    timing = _timing(container, stream, first, source=source, name=name)
     audio = container.streams.best("audio")
     num_video, num_audio = len(container.streams.video), len(container.streams.audio)
     return VideoFacts(
@@ -116,7 +121,8 @@ def _facts(
         rotation_degrees=first.rotation_degrees,
         time_base=_time_base(stream),
         variable_frame_rate=variable_frame_rate(
-            opened.timestamp[opened.is_shown] if lists_frames else first.pts
+            opened.timestamp[opened.is_shown] if lists_frames else first.pts,
+            time_base=_time_base(stream),
         ),
         bit_rate_kbit=int((stream.codec_context.bit_rate or 0) / 1024) or _DEFAULT_BIT_RATE_KBIT,
         audio_codec=audio.codec_context.codec.canonical_name if audio else "",
@@ -132,14 +138,15 @@ def _facts(
 def _picture(stream: av.VideoStream, *, name: str) -> _Picture:
     """Return what the header says about the pictures."""
     context = stream.codec_context
-    if not context.width or not context.height or context.pix_fmt is None:
+    pixels = context.format
+    if not context.width or not context.height or context.pix_fmt is None or pixels is None:
         raise _no_metadata(name, "picture size or pixel format")
     return _Picture(
         width=context.width,
         height=context.height,
         sample_aspect_ratio=Fraction(stream.sample_aspect_ratio or 1),
         pixel_format=context.pix_fmt,
-        bit_depth=context.format.components[0].bits,
+        bit_depth=pixels.components[0].bits,
         color=color_names(
             color_range=context.color_range,
             primaries=context.color_primaries,
@@ -149,7 +156,7 @@ def _picture(stream: av.VideoStream, *, name: str) -> _Picture:
     )
 
 
-def _time_base(stream: av.VideoStream) -> Fraction:
+def _time_base(stream: Stream) -> Fraction:
     if stream.time_base is None:
         raise ValueError("an opened video stream has a time base")
     return stream.time_base
@@ -160,6 +167,7 @@ def _timing(
     stream: av.VideoStream,
     first: FirstPackets,
     *,
+    source: str | BinaryIO,
     name: str,
 ) -> _Timing:
     """Return the timing as ffprobe states it, else (rare) counted by reading all packets."""
@@ -168,7 +176,8 @@ def _timing(
     first_pts = int(first.pts[0]) if len(first.pts) else stream.start_time or 0
     if duration > 0 and rate:
         return _Timing(duration, Fraction(rate), first_pts)
-    counted = _count_packets(container, stream)
+    with open_input(source, name=name) as again:
+        counted = _count_packets(again, again.streams[stream.index])
     if counted is None:
         raise _no_metadata(name, "duration or frame rate")
     return _Timing(
@@ -192,10 +201,9 @@ def _timing_notes(
 
 
 def _count_packets(
-    container: av.container.InputContainer, stream: av.VideoStream
+    container: av.container.InputContainer, stream: Stream
 ) -> tuple[float, Fraction] | None:
     """Return (seconds from the first PTS to the end of the last frame, frames per second)."""
-    container.seek(0, backward=True, any_frame=False)
     low = high = None
     count = last_duration = 0
     for packet in container.demux(stream):
