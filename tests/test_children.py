@@ -265,17 +265,25 @@ class TestPool:
     ) -> None:
         monkeypatch.setenv("BEAM_CURATE_SLOTS", "1")
         monkeypatch.setenv("BEAM_CURATE_FAULT", "hang:a3")
-        # Longer silent than its silence limit, but it ticks: a child that waits is not hanging.
-        with ChildPool(scratch, 2, silence_seconds=5) as pool:
+        with ChildPool(scratch, 2, silence_seconds=6) as pool:
             pool.submit(four_clips(video, scratch, "a"))
-            while not list(pool.reports(block=True)):
-                pass
+            reports: Reports = []
+            while len(reports) < 3:
+                reports.extend(pool.reports(block=True))
             pool.submit(four_clips(video, scratch, "b"))
-            reports = collect(pool)
-        ids = [r.clip_id for r in reports if isinstance(r, ClipReport)]
+            # While one child hangs with the only slot, the other waits and does nothing.
+            deadline = time.monotonic() + 4
+            while time.monotonic() < deadline:
+                assert list(pool.reports(block=False)) == []
+                time.sleep(0.05)
+            assert len(pool.child_pids) == 2
+            reports += collect(pool)
+        # It waited longer than the silence allowed, and was not taken for one that hangs.
         assert failure(reports, "a3")[1] == "hang"
-        assert frames_by_clip(reports)["b3"] == 25
-        assert ids.index("b0") >= 0
+        assert frames_by_clip(reports) == {
+            **{"a0": 25, "a1": 25, "a2": 25, "a3": None},
+            **{"b0": 25, "b1": 25, "b2": 25, "b3": 25},
+        }
 
     def test_children_start_only_when_there_is_work(self, video: Path, scratch: Path) -> None:
         with ChildPool(scratch, 2) as pool:
