@@ -281,8 +281,14 @@ class TestPool:
         # It waited longer than the silence allowed, and was not taken for one that hangs.
         assert failure(reports, "a3")[1] == "hang"
         assert frames_by_clip(reports) == {
-            **{"a0": 25, "a1": 25, "a2": 25, "a3": None},
-            **{"b0": 25, "b1": 25, "b2": 25, "b3": 25},
+            "a0": 25,
+            "a1": 25,
+            "a2": 25,
+            "a3": None,
+            "b0": 25,
+            "b1": 25,
+            "b2": 25,
+            "b3": 25,
         }
 
     def test_children_start_only_when_there_is_work(self, video: Path, scratch: Path) -> None:
