@@ -18,8 +18,13 @@ from transforms.media.encode import EncodeSettings, Picture, add_video_stream
 from transforms.media.upright import Upright, upright_aspect
 from transforms.records import VideoFacts
 
-MUXER_OPTIONS = {"fflags": "+bitexact", "movflags": "+faststart"}
-"""No time of creation, no version of FFmpeg; the index before the media data."""
+MUXER_OPTIONS = {
+    "fflags": "+bitexact",
+    "movflags": "+faststart",
+    "movie_timescale": "90000",
+}
+"""No time of creation, no version of FFmpeg; the index before the media data; edit lists, which
+place the sound, counted in 1/90000 instead of 1/1000 s."""
 
 
 @dataclass(frozen=True, slots=True)

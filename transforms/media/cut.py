@@ -63,7 +63,7 @@ def _passes_through(run: Run, plans: list[ClipPlan]) -> bool:
     if not run.settings.passthrough or len(plans) != 1:
         return False
     start_pts, end_pts = plans[0].span_pts
-    reason = passthrough_reason(str(run.source), run.facts, run.index, start_pts, end_pts)
+    reason = passthrough_reason(run.facts, run.index, start_pts=start_pts, end_pts=end_pts)
     return reason is None
 
 

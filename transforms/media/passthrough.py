@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from transforms.media.open_input import open_input
 from transforms.media.packet_index import PacketIndex
 from transforms.records import VideoFacts
 
@@ -10,7 +9,7 @@ _PIXEL_FORMATS = ("yuv420p", "yuvj420p")
 
 
 def passthrough_reason(
-    path: str, facts: VideoFacts, index: PacketIndex, start_pts: int, end_pts: int
+    facts: VideoFacts, index: PacketIndex, *, start_pts: int, end_pts: int
 ) -> str | None:
     """Return why the file cannot be the clip of ``[start_pts, end_pts)``; None: it can.
 
@@ -21,13 +20,12 @@ def passthrough_reason(
     place, device) stay in it.
 
     Args:
-        path: Local file.
         facts: What ``probe`` found in it.
         index: Its packet index.
         start_pts: First PTS of the span in ticks.
         end_pts: PTS behind the span in ticks.
     """
-    return _stream_problem(facts) or _span_problem(facts, index, start_pts, end_pts) or _brand(path)
+    return _stream_problem(facts) or _span_problem(facts, index, start_pts, end_pts)
 
 
 def _stream_problem(facts: VideoFacts) -> str | None:
@@ -59,13 +57,4 @@ def _span_problem(
             f"the header says {facts.header_frames} frames, there are {index.num_packets} packets "
             f"and {len(index.pts)} frames to be shown"
         )
-    return None
-
-
-def _brand(path: str) -> str | None:
-    """Return what is wrong with the file's type: the mov demuxer also reads QuickTime files."""
-    with open_input(path, name=path) as container:
-        brand = container.metadata.get("major_brand", "")
-    if not brand or brand == "qt  ":
-        return f"the file's brand is {brand!r}, not one of mp4"
     return None
