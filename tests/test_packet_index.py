@@ -132,9 +132,23 @@ def test_h264_with_b_frames_in_avi_has_no_usable_pts(made_video: MakeVideo) -> N
     assert without.pts_usable
 
 
+def test_invisible_vp8_frames_are_left_out(real_videos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "alternate_references.webm"
+    encode = ("-c:v", "libvpx", "-b:v", "60k", "-auto-alt-ref", "1", "-lag-in-frames", "25")
+    passes = ("-threads", "1", "-passlogfile", str(tmp_path / "log"), "-an", "-vf", "scale=160:68")
+    for number in ("1", "2"):
+        source = ("-y", "-i", str(real_videos / "skv_bikes.mp4"), "-t", "5")
+        ffmpeg(*source, *encode, *passes, "-pass", number, str(path))
+    index, facts = index_of(path)
+    assert index.num_packets > 125  # the hidden frames have packets of their own
+    assert index.pts.tolist() == [pts for pts, _ in frame_hashes(path)]
+    assert len(index.pts) == 125
+    assert not facts.variable_frame_rate
+
+
 def test_real_truncated_mp4_is_named(real_videos: Path) -> None:
     path = real_videos / "bad" / "fate_h264_white_zombie_scrunch-part.mp4"
-    with pytest.raises(MediaError, match="white_zombie.* promises 708 frames, got 6") as caught:
+    with pytest.raises(MediaError, match=r"white_zombie.* promises 708 frames, got 6") as caught:
         index_of(path)
     assert caught.value.reason == "truncated"
 

@@ -76,8 +76,8 @@ def keyframe_pts(source: str | BinaryIO, facts: VideoFacts) -> NDArray[np.int64]
 
     matroska's cues hold PTS: exact. The sample table of mp4 is seen as DTS only; the first
     frame's distance from DTS to PTS is taken for all, which is exact unless GOPs reorder
-    differently (in an open GOP the keyframe may lie some frames later). So the result is a hint for planning;
-    the packet index has the truth.
+    differently (in an open GOP the keyframe may lie some frames later). So the result is a hint
+    for planning; the packet index has the truth.
 
     Args:
         source: Local path, or a seekable binary file.

@@ -40,10 +40,11 @@ def decode_frames(
 ) -> Iterator[av.VideoFrame]:
     """Yield every frame with ``start_pts <= pts < end_pts`` once, in presentation order.
 
-    Decoding starts at the last keyframe at or before the first wanted frame, after the decoder was given the stream's first packet
-    (it may hold parameters that no later one has). If the first wanted frame does not come first
-    out of it, decoding starts over one keyframe further back, at last from the beginning. Within
-    the first GOP nothing is sought. Reading stops with the last wanted frame.
+    The decoder is given the stream's first packet (it may hold parameters that no later one has),
+    then decoding starts at the last keyframe at or before the first wanted frame. If that frame is
+    not the first to come out of the span, or damaged, decoding starts over one keyframe further
+    back, at last from the beginning. Within the first GOP nothing is sought. Reading stops with
+    the last wanted frame.
 
     Where ``index.pts_usable`` is false, frames are taken in the order in which the decoder gives
     them, always from the beginning, and their PTS is set from their number.

@@ -12,6 +12,8 @@ import numpy as np
 from av.sidedata.sidedata import SideData
 from numpy.typing import NDArray
 
+from transforms.media.vp8_frames import is_invisible
+
 _MAX_PACKETS = 48
 _MAX_BYTES = 256 * 1024
 _MAX_DECODED = 8
@@ -46,7 +48,8 @@ def read_first_packets(
     for number, packet in enumerate(container.demux(stream)):
         if packet.size == 0:
             break
-        times.add(packet)
+        if not is_invisible(packet, stream.codec_context.codec.canonical_name):
+            times.add(packet)
         encrypted = encrypted or packet.has_sidedata("encryption_info")
         if turn is None and not encrypted and number < _MAX_DECODED:
             turn = _turn_of_picture(stream, packet)

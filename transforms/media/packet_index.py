@@ -1,4 +1,4 @@
-"""The packet index: every frame's PTS and every keyframe of a video, from one pass without decoding."""
+"""The packet index: every frame's PTS and every keyframe, from one pass without decoding."""
 
 from __future__ import annotations
 
@@ -173,7 +173,8 @@ def _seek_targets(
         return scan.dts[keys]
     distance = scan.pts[0] - scan.dts[0]
     behind = np.append(scan.dts[keys[1:]] + distance - 1, np.iinfo(np.int64).max)
-    return np.minimum(scan.pts[keys], np.maximum(behind, scan.dts[keys]))
+    targets = np.minimum(scan.pts[keys], np.maximum(behind, scan.dts[keys]))
+    return targets.astype(np.int64)
 
 
 def _frame_ticks(pts: NDArray[np.int64], facts: VideoFacts) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.media.container_index import IndexEntries
+from transforms.media.vp8_frames import is_invisible
 from transforms.records import VideoFacts
 
 _NO_TIME = np.iinfo(np.int64).min
@@ -48,29 +49,32 @@ class PacketScan:
 
     def missing(self, facts: VideoFacts) -> str:
         """Return what the container promises and the file lacks, as half a sentence; or ""."""
-        if facts.container in ("mp4", "mov") and facts.header_frames:
-            if len(self.index) > len(self.pts):
-                return f"the header promises {len(self.index)} frames, got {len(self.pts)}"
-            if self.index.end_of_data > self.file_size > 0:
-                return (
-                    f"the header promises data up to byte {self.index.end_of_data}, "
-                    f"the file has {self.file_size}"
-                )
-            return ""
-        if facts.container == "avi" and facts.header_frames:
+        listed = facts.header_frames > 0
+        if facts.container in ("mp4", "mov") and listed:
+            return self._missing_from_table()
+        if facts.container == "avi" and listed:
             # Dropped frames have no packet, but the next one's DTS counts them.
             reached = round((int(self.dts[-1]) + 1) * facts.average_rate * facts.time_base)
             if max(reached, len(self.pts)) < facts.header_frames - 1:
                 return f"the header promises {facts.header_frames} frames, got {len(self.pts)}"
-            return ""
-        if facts.container not in _STATE_DURATION:
-            return ""
-        stated = facts.duration_seconds
-        if stated - self.end_seconds > max(_LATE_SECONDS, _LATE_SHARE * stated):
+        if facts.container in _STATE_DURATION:
+            return self._missing_time(facts.duration_seconds)
+        return ""
+
+    def _missing_from_table(self) -> str:
+        if len(self.index) > len(self.pts):
+            return f"the header promises {len(self.index)} frames, got {len(self.pts)}"
+        if self.index.end_of_data > self.file_size > 0:
             return (
-                f"the header promises {stated:.3f} s, the packets end at {self.end_seconds:.3f} s"
+                f"the header promises data up to byte {self.index.end_of_data}, "
+                f"the file has {self.file_size}"
             )
         return ""
+
+    def _missing_time(self, stated: float) -> str:
+        if stated - self.end_seconds <= max(_LATE_SECONDS, _LATE_SHARE * stated):
+            return ""
+        return f"the header promises {stated:.3f} s, the packets end at {self.end_seconds:.3f} s"
 
 
 def scan_packets(
@@ -96,7 +100,7 @@ def scan_packets(
             continue
         if not pts and facts.codec == "mpeg4":
             packed = packed or bool(_PACKED_B_FRAMES.search(bytes(packet)))
-        invisible = _invisible(packet, facts.codec)
+        invisible = is_invisible(packet, facts.codec)
         pts.append(_NO_TIME if packet.pts is None else packet.pts)
         dts.append(_NO_TIME if packet.dts is None else packet.dts)
         duration.append(packet.duration or 0)
@@ -125,11 +129,6 @@ def _end_seconds(packet: av.Packet[Any]) -> float:
     if time is None:
         return 0.0
     return float((time + (packet.duration or 0)) * packet.time_base)
-
-
-def _invisible(packet: av.Packet[Any], codec: str) -> bool:
-    """Whether this is a VP8 frame that is only referred to (RFC 6386, 9.1: show_frame is 0)."""
-    return codec == "vp8" and not memoryview(packet)[0] & 0x10
 
 
 def _presentation(
