@@ -25,7 +25,9 @@ def report_lines(ledger: Ledger, root: str) -> list[str]:
     ]
     failures = failed_items(root)
     if failures:
-        lines.append(f"failures  {join(root, FAILURES)} ({len(failures)}); --retry_failed tries again")
+        lines.append(
+            f"failures  {join(root, FAILURES)} ({len(failures)}); --retry_failed tries again"
+        )
         lines.extend(f"          {line}" for line in failures[:FAILURES_SHOWN])
         if len(failures) > FAILURES_SHOWN:
             lines.append(f"          ... and {len(failures) - FAILURES_SHOWN} more")

@@ -28,7 +28,7 @@ from beam_pipeline.stored_options import RunOptions, store_options
 from runners import direct
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import Ledger, read_ledger
-from transforms.clips.selections import all_source_ids
+from transforms.clips.selections import all_selected_videos
 from transforms.json_files import read_json
 from transforms.progress import TotalsReader, flush_counts
 
@@ -37,9 +37,7 @@ _logger = logging.getLogger(__name__)
 AnyConfig = SplitConfig | ShardConfig | CurateConfig
 
 
-def run_pipeline(
-    pipeline: str, config: AnyConfig, *, beam_flags: list[str]
-) -> int:
+def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> int:
     """Run ``split``, ``shard`` or ``curate`` and return the exit status.
 
     Raises:
@@ -129,7 +127,7 @@ class _PreparedRun:
         if self._split is None:
             return None
         root = self._split.context.root
-        ledger = read_ledger(root, all_source_ids(root))
+        ledger = read_ledger(root, all_selected_videos(root))
         raise_if_false(ledger)
         return ledger
 

@@ -12,6 +12,7 @@ import apache_beam as beam
 
 from transforms.clips.layout import current_run_uri, finished_run_uri
 from transforms.clips.ledger import Ledger, read_ledger
+from transforms.clips.selections import selected_videos
 from transforms.clips.summary import write_summary
 from transforms.errors import LedgerError
 from transforms.json_files import create_json, read_json, read_json_if_there
@@ -44,12 +45,12 @@ def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
     current = read_json_if_there(current_run_uri(context.root))
     if current is None:
         return context.run_id
-    ledger = read_ledger(context.root, current["source_ids"])
+    ledger = read_ledger(context.root, selected_videos(current))
     raise_if_false(ledger)
     summary = write_summary(
         context.root,
         {
-            "rels": current["rels"],
+            "num_input_videos_selected": len(current["videos"]),
             "num_input_videos": current["num_input_videos"],
             "pipeline_run_time": (time.time() - facts.started_at) / 60,
             "embedding_algorithm": facts.embedding_algorithm,

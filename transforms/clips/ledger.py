@@ -13,9 +13,9 @@ from transforms.clips.layout import (
     video_record_uri,
 )
 from transforms.clips.plan import read_plan
+from transforms.clips.selections import Selected
 from transforms.clips.video_state import VIDEO_STAGES
 from transforms.json_files import read_json, read_json_if_there
-from transforms.records import video_uuid
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
 
@@ -52,18 +52,18 @@ class Ledger:
         return sum(self.rejected.values())
 
 
-def read_ledger(root: str, source_ids: Iterable[tuple[str, str]]) -> Ledger:
+def read_ledger(root: str, videos: Iterable[Selected]) -> Ledger:
     """Return what became of the given videos.
 
     Args:
         root: Output root.
-        source_ids: (relative path, source id) of each video.
+        videos: Which videos.
     """
     ledger = Ledger()
     failures = _video_failures(root)
-    for rel, source_id in source_ids:
+    for video in videos:
+        rel, identity = video.rel, video.video_uuid
         ledger.num_videos += 1
-        identity = video_uuid(source_id)
         if identity in failures:
             ledger.failed_videos[rel] = failures[identity]
         elif not storage_for(root).exists(plan_uri(root, identity)):

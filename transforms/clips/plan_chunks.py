@@ -9,7 +9,7 @@ import apache_beam as beam
 import numpy as np
 
 from transforms.clips.chunking import Chunking
-from transforms.clips.layout import plan_uri, video_record_uri
+from transforms.clips.layout import chunk_record_uri, plan_uri, video_record_uri
 from transforms.clips.plan import (
     Plan,
     chunk_ranges,
@@ -103,8 +103,11 @@ def _emit_runs(plan: Plan, context: RunContext) -> Iterator[CutRun]:
         clips_planned=len(plan.spans),
         seconds_planned=sum(span.end_seconds - span.start_seconds for span in plan.spans),
     )
-    if not plan.spans:
-        create_json(video_record_uri(context.root, plan.video.rel), video_record(plan))
+    # Without clips there is no chunk 0 to write the record with; and where chunk 0 is done but the
+    # record was lost, nobody else writes it.
+    rel = plan.video.rel
+    if not plan.spans or storage_for(context.root).exists(chunk_record_uri(context.root, rel, 0)):
+        create_json(video_record_uri(context.root, rel), video_record(plan))
     uri = plan_uri(context.root, plan.video.video_uuid)
     for index in range(len(plan.runs)):
-        yield CutRun(plan_uri=uri, rel=plan.video.rel, run_index=index)
+        yield CutRun(plan_uri=uri, rel=rel, run_index=index)

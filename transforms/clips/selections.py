@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 from transforms.clips.layout import RUNS, options_uri
 from transforms.json_files import read_json
+from transforms.records import video_uuid
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
 
 
-def all_source_ids(root: str) -> list[tuple[str, str]]:
-    """Return (relative path, source id) of every video of every run, finished or not, sorted."""
-    pairs: set[tuple[str, str]] = set()
+class Selected(NamedTuple):
+    """One selected video, as the record of a run lists it."""
+
+    rel: str
+    """Path relative to the input root."""
+    source_id: str
+    """What its ids are made from."""
+    uri: str
+    """Where it lay."""
+
+    @property
+    def video_uuid(self) -> str:
+        """Upstream's id of the video."""
+        return video_uuid(self.source_id)
+
+
+def selected_videos(run: dict[str, Any]) -> list[Selected]:
+    """Return the selection that a run's record, finished or not, lists."""
+    return [Selected(*fields) for fields in run["videos"]]
+
+
+def all_selected_videos(root: str) -> list[Selected]:
+    """Return every video of every run, finished or not, sorted by relative path."""
+    found: dict[str, Selected] = {}
     for stat in storage_for(root).list(join(root, RUNS)):
         if stat.uri != options_uri(root):
-            pairs.update((rel, source_id) for rel, source_id in read_json(stat.uri)["source_ids"])
-    return sorted(pairs)
+            found.update((video.rel, video) for video in selected_videos(read_json(stat.uri)))
+    return [found[rel] for rel in sorted(found)]

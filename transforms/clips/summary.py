@@ -9,6 +9,7 @@ from transforms.clips.layout import (
     chunk_record_uri,
     summary_uri,
 )
+from transforms.clips.selections import all_selected_videos
 from transforms.json_files import read_json, read_json_if_there, write_json
 from transforms.run_context import SCHEMA_VERSION
 from transforms.storage.open_storage import storage_for
@@ -34,18 +35,18 @@ def write_summary(root: str, this_run: dict[str, Any]) -> dict[str, Any]:
     Args:
         root: Output root.
         this_run: Fields that concern this run only: num_input_videos,
-            num_input_videos_selected, pipeline_run_time (minutes), rels (selected), resolved.
+            num_input_videos_selected, pipeline_run_time (minutes), embedding_algorithm, resolved.
     """
     videos = _videos(root)
-    for rel in this_run["rels"]:
-        videos.setdefault(rel, {"source_video": None, "processed": False})
+    for video in all_selected_videos(root):
+        videos.setdefault(video.rel, {"source_video": video.uri, "processed": False})
     totals = _totals(videos)
     summary = {
         # Upstream keeps one key per video at the top; a name that collides stands under videos only.
         **{rel: video for rel, video in videos.items() if rel not in totals},
         **totals,
         "num_input_videos": this_run["num_input_videos"],
-        "num_input_videos_selected": len(this_run["rels"]),
+        "num_input_videos_selected": this_run["num_input_videos_selected"],
         "pipeline_run_time": this_run["pipeline_run_time"],
         "embedding_algorithm": this_run["embedding_algorithm"],
         "resolved": this_run["resolved"],

@@ -10,6 +10,7 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.clips.layout import current_run_uri
+from transforms.clips.selections import Selected, selected_videos
 from transforms.clips.video_state import VideoState, read_states, reopen_failed
 from transforms.ingest.list_videos import Listing, VideoInput, list_videos
 from transforms.json_files import read_json_if_there, write_json
@@ -26,16 +27,11 @@ class Selection:
 
     videos: tuple[Video, ...]
     """Still to be done, sorted by relative path."""
-    source_ids: tuple[tuple[str, str], ...]
-    """(relative path, source id) of the whole selection, with what is finished of it already."""
+    whole: tuple[Selected, ...]
+    """The whole selection, with what is finished of it already."""
     num_done: int
     """Inputs that need nothing more."""
     listing: Listing
-
-    @property
-    def rels(self) -> tuple[str, ...]:
-        """Relative paths of the whole selection."""
-        return tuple(rel for rel, _ in self.source_ids)
 
 
 def select_videos(config: VideoInput, context: RunContext) -> Selection:
@@ -46,8 +42,8 @@ def select_videos(config: VideoInput, context: RunContext) -> Selection:
     """
     listing = list_videos(config)
     states = read_states(context, listing.videos)
-    current = read_json_if_there(current_run_uri(context.root)) or {"rels": []}
-    begun = set(current["rels"])
+    current = read_json_if_there(current_run_uri(context.root)) or {"videos": []}
+    begun = {video.rel for video in selected_videos(current)}
     open_states = {VideoState.OPEN} | ({VideoState.FAILED} if context.retry_failed else set())
     selected = [video for video in listing.videos if video.rel in begun]
     fresh = [
@@ -60,7 +56,9 @@ def select_videos(config: VideoInput, context: RunContext) -> Selection:
     videos = [video for video in selected if states[video.rel] in open_states] + fresh
     return Selection(
         videos=tuple(sorted(videos, key=lambda video: video.rel)),
-        source_ids=tuple(sorted((video.rel, video.source_id) for video in selected + fresh)),
+        whole=tuple(
+            sorted(Selected(video.rel, video.source_id, video.uri) for video in selected + fresh)
+        ),
         num_done=sum(state is VideoState.DONE for state in states.values()),
         listing=listing,
     )
@@ -74,7 +72,7 @@ def begin_selection(config: VideoInput, context: RunContext) -> Iterator[Video]:
     """
     selection = select_videos(config, context)
     _report_problems(selection.listing, context)
-    if not selection.rels:
+    if not selection.whole:
         return
     if context.retry_failed:
         for video in selection.videos:
@@ -88,8 +86,7 @@ def _content(selection: Selection, context: RunContext) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": context.run_id,
-        "rels": list(selection.rels),
-        "source_ids": [list(pair) for pair in selection.source_ids],
+        "videos": [list(video) for video in selection.whole],
         "num_input_videos": len(selection.listing.videos),
         "num_sidecars": selection.listing.num_sidecars,
         "problems": [list(problem) for problem in selection.listing.problems],
