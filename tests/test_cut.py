@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from math import ceil
@@ -263,7 +265,7 @@ def test_index_comes_before_the_media_data(coded: Callable[[Made], Path], tmp_pa
     assert b"Lavc" not in data
 
 
-SOUND = ("-f", "lavfi", "-i", "anoisesrc=seed=7:sample_rate=48000:duration=3")
+SOUND = ("-f", "lavfi", "-i", "anoisesrc=seed=7:sample_rate=48000:duration=8")
 
 
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame"])
@@ -271,8 +273,9 @@ def test_the_same_span_gives_the_same_bytes(
     codec: str, coded: Callable[[Made], Path], tmp_path: Path
 ) -> None:
     output = (*X264, "-g", "12", "-bf", "2", "-c:a", codec, "-shortest")
-    path = coded(Made(f"sound_{codec}.mp4", output, sound=SOUND))
-    spans = strides(Fraction(1, 2), 6)
+    path = coded(Made(f"sound_{codec}.mp4", output, num_frames=200, sound=SOUND))
+    # Long enough for the sound of the later clips to be sought.
+    spans = strides(Fraction(4, 3), 6)
 
     def bytes_of(some: list[CutSpan], name: str) -> list[bytes]:
         results = cut(path, some, tmp_path / name, encode=settings(transcode_crf=None))
@@ -284,6 +287,35 @@ def test_the_same_span_gives_the_same_bytes(
     assert bytes_of(spans[:3], "left") + bytes_of(spans[3:], "right") == together
     assert bytes_of(spans[4:5], "alone") == together[4:5]
     assert bytes_of([spans[0], spans[4]], "gap") == [together[0], together[4]]
+
+
+def test_a_full_disk_is_no_fault_of_the_video(
+    coded: Callable[[Made], Path], tmp_path: Path
+) -> None:
+    path = coded(SOURCES[0])
+    code = f"""
+import resource, signal
+from fractions import Fraction
+from pathlib import Path
+from test_cut import CutSpan, cut
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    print(cut(Path({str(path)!r}), [CutSpan("a", Fraction(0), None)], Path({str(tmp_path)!r})))
+except OSError as error:
+    print(error.strerror)
+"""
+    folders = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
+    )
+
+    assert ran.stdout.strip() == "File too large"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_encoder_threads_are_repeatable_too(
