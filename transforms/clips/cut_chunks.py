@@ -161,7 +161,7 @@ def _reported(clip: Clip, report: ClipReport, scratch: Path) -> Clip:
     return clip.updated(
         file=report.file,
         scores=tuple(sorted({**dict(clip.scores), **dict(report.scores)}.items())),
-        notes=report.notes,
+        notes=tuple(sorted(dict(report.notes).items())),
         preview_names=report.preview_files,
         scratch=str(scratch),
     )

@@ -107,12 +107,12 @@ def _temporary(uri: str, data: bytes | Path) -> Iterator[str]:
     os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, TEMPORARY_PREFIX + uuid.uuid4().hex)
     try:
-        with open(temporary, "wb") as file:
+        if isinstance(data, Path):
+            # The kernel copies, without a detour through this process.
+            shutil.copyfile(data, temporary)
+        with open(temporary, "ab") as file:
             if isinstance(data, bytes):
                 file.write(data)
-            else:
-                with open(data, "rb") as source:
-                    shutil.copyfileobj(source, file, 1 << 20)
             file.flush()
             os.fsync(file.fileno())
         yield temporary
