@@ -18,7 +18,7 @@ from transforms.annotate.caption_model import CaptionModel
 from transforms.annotate.embed_clips import Embedding, FrameSampling
 from transforms.annotate.previews import Previews
 from transforms.annotate.track_objects import ObjectTracking
-from transforms.annotate.windows import Windows
+from transforms.annotate.window_options import Windows
 from transforms.clips.chunking import Chunking
 from transforms.clips.clip_output import ClipOutput
 from transforms.clips.replay_stages import StageReplay

@@ -20,10 +20,11 @@ import imageio_ffmpeg
 from transforms.filters.motion_options import MotionFilter
 from transforms.media.cut import CutSpan, cut_run
 from transforms.media.decode import DecodeCounters
-from transforms.media.encode import Transcode, resolve_encoder
+from transforms.media.encode import resolve_encoder
 from transforms.media.look import LookResult, LookSettings, MotionSettings, look
 from transforms.media.packet_index import build_packet_index
 from transforms.media.probe import probe
+from transforms.media.transcode_options import Transcode
 
 SUFFIXES = {".avi", ".mkv", ".mov", ".mp4", ".webm"}
 HEADING = (

@@ -17,9 +17,10 @@ from ffmpeg_oracle import ffmpeg
 
 from transforms.media.cut import CutResult, CutSpan, cut_run
 from transforms.media.decode import DecodeCounters
-from transforms.media.encode import Transcode, resolve_encoder
+from transforms.media.encode import resolve_encoder
 from transforms.media.packet_index import build_packet_index
 from transforms.media.probe import probe
+from transforms.media.transcode_options import Transcode
 
 RATE = 48000
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "12")

@@ -21,9 +21,10 @@ from ffmpeg_oracle import ffmpeg
 
 from transforms.media.cut import CutResult, CutSpan, cut_run
 from transforms.media.decode import DecodeCounters
-from transforms.media.encode import EncodeSettings, Transcode, resolve_encoder
+from transforms.media.encode import EncodeSettings, resolve_encoder
 from transforms.media.packet_index import PacketIndex, build_packet_index
 from transforms.media.probe import probe
+from transforms.media.transcode_options import Transcode
 from transforms.records import VideoFacts
 
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p")

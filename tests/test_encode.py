@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from transforms.errors import PreflightError
 from transforms.media.encode import (
     EncodeSettings,
-    Transcode,
     encoder_build,
     resolve_encoder,
     working_encoders,
 )
+from transforms.media.transcode_options import Transcode
 
 
 def test_auto_is_libx264_at_upstreams_bit_rate() -> None:
@@ -36,7 +36,8 @@ def test_upstreams_default_encoder_is_replaced_with_one_warning() -> None:
     assert settings.codec == "libx264"
     assert settings.bit_rate(input_kbit=1) == 4_000_000
     assert warning is not None
-    assert "libopenh264" in warning and "libx264" in warning
+    assert "libopenh264" in warning
+    assert "libx264" in warning
     assert "\n" not in warning
 
 

@@ -13,10 +13,11 @@ from ffmpeg_oracle import ffmpeg
 
 from transforms.media.cut import CutSpan, cut_run
 from transforms.media.decode import DecodeCounters
-from transforms.media.encode import Transcode, resolve_encoder
+from transforms.media.encode import resolve_encoder
 from transforms.media.packet_index import build_packet_index
 from transforms.media.passthrough import passthrough_reason
 from transforms.media.probe import probe
+from transforms.media.transcode_options import Transcode
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 SOUND = ("-f", "lavfi", "-i", "anoisesrc=seed=7:sample_rate=48000:duration=3")

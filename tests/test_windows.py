@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.annotate.windows import Windows, caption_windows, inclusive_window
+from transforms.annotate.window_options import Windows
+from transforms.annotate.windows import caption_windows, inclusive_window
 
 # Inclusive frame numbers, copied from upstream-contract §1.13 (size 256, threshold 128).
 GOLDEN_256_128 = {

@@ -2,25 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from transforms.section import Section, option
-
 MIN_WINDOW_FRAMES = 4
 """A clip with fewer frames has no window (contract §1.13)."""
-
-
-class Windows(Section):
-    """How clips are divided into caption windows."""
-
-    title: ClassVar[str] = "Caption windows"
-
-    captioning_window_size: int = option(256, unit="frames", ge=MIN_WINDOW_FRAMES)
-    """Length of a caption window. Clips up to this length are one window."""
-
-    captioning_remainder_threshold: int = option(128, unit="frames", ge=1)
-    """What is left behind the last full window becomes a window of its own when it has at least
-    this many frames; otherwise the last window is extended to the end of the clip."""
 
 
 def caption_windows(num_frames: int, *, size: int, remainder: int) -> list[tuple[int, int]]:

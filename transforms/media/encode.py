@@ -6,6 +6,7 @@ import functools
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import av
 import av.container
@@ -15,12 +16,13 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from transforms.errors import PreflightError
-from transforms.media.transcode_options import Transcode
+
+if TYPE_CHECKING:  # Children import this module, and have no use for pydantic.
+    from transforms.media.transcode_options import Transcode
 
 __all__ = [
     "EncodeSettings",
     "Picture",
-    "Transcode",
     "add_video_stream",
     "encoder_build",
     "resolve_encoder",
