@@ -22,7 +22,7 @@ from transforms.records import VideoFacts
 MakeVideo = Callable[[str, VideoSpec], Path]
 Frames = list[tuple[int, str]]
 X265 = (("x265-params", "log-level=none:pools=1:frame-threads=1"),)
-OPEN_GOP = (("x264-params", "open-gop=1:keyint=12:min-keyint=12:scenecut=0:bframes=3"),)
+OPEN_GOP = (("x264-params", "open-gop=1:keyint=12:min-keyint=12:scenecut=0:bframes=3:b-adapt=0"),)
 
 
 class Source:
@@ -244,3 +244,22 @@ def test_damage_behind_the_span_does_no_harm(real_videos: Path) -> None:
     pts = source.index.pts
     expected = source.oracle()[:20]
     assert source.frames(int(pts[0]), int(pts[20])) == expected
+
+
+def test_frames_that_lean_on_what_was_cut_away_are_left_out(
+    made_video: MakeVideo, tmp_path: Path
+) -> None:
+    spec = VideoSpec(seconds=4, b_frames=3, keyframe_every=0, encoder_options=OPEN_GOP)
+    whole = Source(made_video("open.ts", spec))
+    keyframes = whole.index.keyframe_pts
+    assert len(keyframes) > 4
+    path = tmp_path / "joined_late.ts"
+    data = whole.path.read_bytes()
+    path.write_bytes(data[len(data) // 188 // 2 * 188 :])
+    source = Source(path)
+    # The first whole GOP is open: B-frames shown before its keyframe need the GOP before it.
+    first = int(source.index.pts[0])
+    assert first in keyframes
+    expected = [frame for frame in whole.oracle() if frame[0] >= first]
+    assert source.frames(first, source.index.end_pts) == expected
+    assert source.facts.first_pts == first
