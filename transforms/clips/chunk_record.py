@@ -44,7 +44,7 @@ def chunk_record(
         "num_clips_with_embeddings": 0,
         "num_clips_with_caption": sum(meta["has_caption"] for meta in kept),
         "num_clips_with_webp": sum(bool(meta.get("previews")) for meta in kept),
-        "total_clip_duration": sum(durations),
+        "total_clip_duration": sum(durations, 0.0),
         "max_clip_duration": max(durations, default=0.0),
         "total_prompt_tokens": sum(meta["total_prompt_tokens"] for meta in committed),
         "total_output_tokens": sum(meta["total_output_tokens"] for meta in committed),

@@ -97,6 +97,7 @@ def _file_fields(file: ClipFile) -> dict[str, Any]:
         "source_span_pts": list(file.source_span_pts),
         "made_by": file.made_by,
         "windows": [_window_fields(window) for window in file.windows],
+        "filtered_windows": [],
         "valid": bool(file.windows),
     }
 

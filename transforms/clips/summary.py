@@ -42,8 +42,9 @@ def write_summary(root: str, this_run: dict[str, Any]) -> dict[str, Any]:
         videos.setdefault(video.rel, {"source_video": video.uri, "processed": False})
     totals = _totals(videos)
     summary = {
-        # Upstream keeps one key per video at the top; a name that collides stands under videos only.
-        **{rel: video for rel, video in videos.items() if rel not in totals},
+        # Upstream keeps one key per video at the top; where a name collides, the later field wins
+        # and the video stands under videos only.
+        **videos,
         **totals,
         "num_input_videos": this_run["num_input_videos"],
         "num_input_videos_selected": this_run["num_input_videos_selected"],
@@ -84,8 +85,7 @@ def _video(root: str, rel: str, record: dict[str, Any]) -> dict[str, Any]:
         **{name: sum(chunk[name] for chunk in chunks) for name in CLIP_COUNTERS},
         "duration": record["duration"],
         "num_bytes": record["num_bytes"],
-        "was_remuxed": False,
-        "total_clip_duration": sum(chunk["total_clip_duration"] for chunk in chunks),
+        "total_clip_duration": sum((chunk["total_clip_duration"] for chunk in chunks), 0.0),
         "max_clip_duration": max((chunk["max_clip_duration"] for chunk in chunks), default=0.0),
         "total_prompt_tokens": sum(chunk["total_prompt_tokens"] for chunk in chunks),
         "total_output_tokens": sum(chunk["total_output_tokens"] for chunk in chunks),
@@ -96,8 +96,8 @@ def _totals(videos: dict[str, dict[str, Any]]) -> dict[str, Any]:
     done = [video for video in videos.values() if video.get("processed", True)]
     return {
         "num_processed_videos": len(done),
-        "total_video_duration": sum(video["duration"] for video in done),
-        "total_clip_duration": sum(video["total_clip_duration"] for video in done),
+        "total_video_duration": sum((video["duration"] for video in done), 0.0),
+        "total_clip_duration": sum((video["total_clip_duration"] for video in done), 0.0),
         "max_clip_duration": max((video["max_clip_duration"] for video in done), default=0.0),
         "total_video_bytes": sum(video["num_bytes"] for video in done),
         "num_remuxed_videos": 0,
