@@ -1,0 +1,130 @@
+"""``metas/v0/{uuid}.json``: the metadata of a clip, whose existence is the clip's commit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from transforms.formats.document import (
+    ClipStage,
+    Count,
+    Document,
+    Fingerprint,
+    Ratio,
+    SchemaVersion,
+    Seconds,
+    Sha256,
+    Uuid,
+    ours,
+    upstream,
+)
+
+
+class MotionScore(Document):
+    """How much a clip moves, from its H.264 motion vectors."""
+
+    global_mean: float = upstream(unit="share of width + height", ge=0)
+    """Mean length of the motion vectors over frames and pixels."""
+    per_patch_min_256: float = upstream(unit="share of width + height", ge=0)
+    """The same in the stillest patch of 256 x 256 pixels."""
+
+
+class Rejection(Document):
+    """Why a filter turned the clip down; the first rejection stands."""
+
+    filter: Literal["motion"] = ours()
+    """Which filter."""
+    score: float = ours()
+    """What was measured."""
+    threshold: float = ours()
+    """What the score fell below."""
+
+
+class CaptionWindow(Document):
+    """Frames of the clip that get one caption."""
+
+    start_frame: int = upstream(unit="frame number", ge=0)
+    """First frame; the clip's first frame is 0."""
+    end_frame: int = upstream(unit="frame number", ge=0)
+    """Last frame, which belongs to the window."""
+    num_bytes: Count = ours(unit="bytes")
+    """Size of the window's video packets."""
+
+
+class FilterWindow(Document):
+    """Frames of the clip that a filter asked a model about; none of those filters is built."""
+
+    start_frame: int = upstream(unit="frame number", ge=0)
+    """First frame."""
+    end_frame: int = upstream(unit="frame number", ge=0)
+    """Last frame, which belongs to the window."""
+
+
+class ClipMeta(Document):
+    """Metadata of a clip, kept or rejected."""
+
+    span_uuid: Uuid = upstream()
+    """Id of the clip, made of the source's id and the span."""
+    source_video: str = upstream()
+    """Where the source lies: an absolute path or an object URI."""
+    duration_span: tuple[Seconds, Seconds] = upstream(unit="seconds")
+    """Start and end in the source as upstream counts them; ``source_span_pts`` has the truth."""
+    width_source: int = upstream(unit="pixels", gt=0)
+    """Width of the source as it is shown, after rotation."""
+    height_source: int = upstream(unit="pixels", gt=0)
+    """Height of the source as it is shown, after rotation."""
+    framerate_source: float = upstream(unit="frames per second", gt=0)
+    """Average frame rate of the source."""
+    clip_location: str = upstream()
+    """Full path of the clip's mp4, in ``clips/`` or ``filtered_clips/``."""
+    width: int = upstream(unit="pixels", gt=0)
+    """Width of the clip."""
+    height: int = upstream(unit="pixels", gt=0)
+    """Height of the clip."""
+    framerate: float = upstream(unit="frames per second", gt=0)
+    """Average frame rate of the clip."""
+    num_frames: int = upstream(unit="frames", gt=0)
+    """Frames of the clip, counted by decoding it; upstream computes them."""
+    video_codec: str = upstream()
+    """Codec of the clip as FFmpeg names it."""
+    num_bytes: int = upstream(unit="bytes", gt=0)
+    """Size of the clip's mp4."""
+    motion_score: MotionScore = upstream(when="motion was measured and the clip has vectors")
+    """How much the clip moves."""
+    motion_missing: Literal["resolution_too_small", "no_vectors"] = ours(
+        when="motion was asked for and could not be measured"
+    )
+    """Why there is no ``motion_score``: a side below 256 pixels, or no motion vectors."""
+    rejection: Rejection = ours(when="a filter turned the clip down")
+    """Which filter, and by which numbers."""
+    errors: list[str] = upstream()
+    """Keys of errors; empty, because a clip with errors is a failure here."""
+    windows: list[CaptionWindow] = upstream()
+    """Caption windows, also without captions; none for a clip of less than 4 frames."""
+    filtered_windows: list[FilterWindow] = upstream()
+    """Windows that filters by vision-language models asked about; empty until they are built."""
+    valid: bool = upstream()
+    """Whether the clip decodes and has a window, so that it can be trained on, captions or not."""
+    has_caption: bool = upstream()
+    """Whether a window has a caption."""
+    total_prompt_tokens: Count = upstream(unit="tokens")
+    """Tokens given to the caption model."""
+    total_output_tokens: Count = upstream(unit="tokens")
+    """Tokens the caption model wrote."""
+    previews: list[str] = ours(when="previews were made")
+    """Names of the files in ``previews/{span_uuid}/``, one per window."""
+    chunk_index: Count = ours()
+    """Number of the clip's chunk in its video."""
+    source_id: str = ours()
+    """What the ids are made from: ``source_video``, or ``id_root`` and the relative path."""
+    source_time_base: Ratio = ours(unit="seconds")
+    """Length of one PTS tick of the source's video stream."""
+    source_span_pts: tuple[int, int] = ours(unit="ticks of source_time_base")
+    """PTS of the clip's first frame in the source, and the PTS behind its last frame."""
+    made_by: Literal["encode", "passthrough"] = ours()
+    """``passthrough``: the mp4 is the source's, byte for byte."""
+    sha256: Sha256 = ours()
+    """Hash of the clip's mp4."""
+    stages: dict[ClipStage, Fingerprint] = ours()
+    """What the clip has been through, each with the fingerprint of the options it was done with."""
+    schema_version: SchemaVersion = ours()
+    """Version of this format."""

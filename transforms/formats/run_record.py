@@ -1,0 +1,110 @@
+"""``runs/*.json`` and ``performance_stats_{n}.json``: what was asked for, selected and measured."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from transforms.formats.document import (
+    Count,
+    Document,
+    Fingerprint,
+    SchemaVersion,
+    Seconds,
+    ours,
+)
+
+FingerprintName = Literal["spans", "cut", "motion_score", "motion_filter", "previews"]
+
+
+class AutoChoice(Document):
+    """What became of an option that is ``auto``."""
+
+    requested: Literal["auto"] = ours()
+    """What was asked for."""
+    resolved: bool = ours()
+    """Whether it is on."""
+    why: str = ours()
+    """The reason."""
+
+
+class StoredOptions(Document):
+    """Options of an output, written before any work and compared by every later run."""
+
+    pipeline: str = ours()
+    """``split`` or ``curate``."""
+    options: dict[str, JsonValue] = ours()
+    """Every option with its value, defaults included; docs/options.md lists them."""
+    resolved: dict[str, AutoChoice] = ours()
+    """What became of options that are ``auto``."""
+    fingerprints: dict[FingerprintName, Fingerprint] = ours()
+    """Fingerprint of the spans and of every stage that was ever on in this output."""
+    schema_version: SchemaVersion = ours()
+    """Version of this format."""
+
+
+class CurrentRun(Document):
+    """Selection of an unfinished run; the next run finishes it first."""
+
+    run_id: str = ours()
+    """Unique name of the run."""
+    videos: list[tuple[str, str, str]] = ours()
+    """Each selected video: relative path, source id, where it lies."""
+    num_input_videos: Count = ours(unit="videos")
+    """Videos found in the input."""
+    num_sidecars: Count = ours(unit="files")
+    """Files left out because their names say that they are no videos."""
+    problems: list[tuple[str, str]] = ours()
+    """What could not be listed: where, and why."""
+    schema_version: SchemaVersion = ours()
+    """Version of this format."""
+
+
+class RunLedger(Document):
+    """What became of the selected videos."""
+
+    num_videos: Count = ours(unit="videos")
+    """Selected videos."""
+    num_clips_planned: Count = ours(unit="clips")
+    """Clips in their plans: kept, rejected, failed and without frames together."""
+    num_clips_kept: Count = ours(unit="clips")
+    """Kept clips."""
+    rejected: dict[str, Count] = ours(unit="clips")
+    """Rejected clips by filter."""
+    num_clips_failed: Count = ours(unit="clips")
+    """Failed clips."""
+    num_no_frames: Count = ours(unit="clips")
+    """Planned clips in whose span the video has no frame."""
+    failed_videos: dict[str, str] = ours()
+    """Relative path to reason; ``every_clip_failed`` when only clips failed, but all of them."""
+    videos_without_clips: list[str] = ours()
+    """Videos too short for a clip."""
+    missing: list[str] = ours(max_length=0)
+    """What was lost; a run with anything here is not filed, so it is empty."""
+    seconds_in: Seconds = ours(unit="seconds")
+    """Duration of the planned videos."""
+    seconds_out: Seconds = ours(unit="seconds")
+    """Sum of the spans of kept and rejected clips."""
+    num_bytes_out: Count = ours(unit="bytes")
+    """Size of kept and rejected clips."""
+
+
+class FinishedRun(CurrentRun):
+    """Record of a finished run."""
+
+    minutes: Seconds = ours(unit="minutes")
+    """How long the run took."""
+    ledger: RunLedger = ours()
+    """What became of the selected videos."""
+
+
+class PerformanceStats(Document):
+    """What a run counted and measured."""
+
+    wall_seconds: Seconds = ours(unit="seconds")
+    """How long the run took."""
+    counters: dict[str, float] = ours()
+    """Sums over all workers: numbers of things done, and ``seconds_of_{part}`` of work."""
+    schema_version: SchemaVersion = ours()
+    """Version of this format."""
