@@ -16,6 +16,8 @@ from runners.direct import num_workers
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
+from transforms.clips.layout import options_uri
+from transforms.json_files import read_json_if_there
 from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
 from transforms.media.look import LookSettings
 from transforms.media.observers.motion import MotionSettings
@@ -155,14 +157,15 @@ def prepare_split(
 def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
     """Return what the stages of shard share."""
     sharding = config.sharding
+    input_root = absolute(str(sharding.input_clip_path))
     return PreparedShard(
         settings=shard_settings(
             sharding,
             captioning_algorithm=config.caption_model.captioning_algorithm,
-            window_size=config.windows.captioning_window_size,
+            window_size=_window_size(config, input_root),
         ),
         dataset=DatasetRun(
-            input_root=absolute(str(sharding.input_clip_path)),
+            input_root=input_root,
             dataset_root=absolute(str(sharding.output_dataset_path)),
             annotation_version=sharding.annotation_version,
             progress_folder=str(scratch / "progress"),
@@ -170,3 +173,12 @@ def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
         ),
         summary_path=scratch / "dataset.json",
     )
+
+
+def _window_size(config: ShardLike, input_root: str) -> int:
+    """Return the window size the clips were made with, unless the user says another one."""
+    name = "captioning_window_size"
+    stored = read_json_if_there(options_uri(input_root)) or {"options": {}}
+    if name in config.windows.model_fields_set or name not in stored["options"]:
+        return config.windows.captioning_window_size
+    return int(stored["options"][name])
