@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from beam_pipeline.help_text import options_markdown
+from beam_pipeline.markdown import DOCS
 
-OPTIONS_PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
+OPTIONS_PAGE = DOCS / "options.md"
 
 
 def write_options_page() -> None:

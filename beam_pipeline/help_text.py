@@ -12,6 +12,7 @@ from typing import Any
 
 from beam_pipeline.commands.sample import SampleOptions
 from beam_pipeline.config import PIPELINES, CurateConfig, PipelineConfig
+from beam_pipeline.markdown import table_row
 from beam_pipeline.options import Option, section_options
 
 _OVERVIEW = """\
@@ -159,4 +160,4 @@ def _row(option: Option, pipelines: str) -> str:
     if option.aliases:
         meaning += " Also spelled " + ", ".join(f"`{alias}`" for alias in option.aliases) + "."
     cells = [f"`{option.name}`", f"`{default_text(option)}`", option.values, pipelines, meaning]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return table_row(cells)

@@ -21,7 +21,7 @@ Range = tuple[Count, Count]
 
 
 class PlannedVideo(Document):
-    """The input."""
+    """The input file."""
 
     uri: str = ours()
     """Where it lies."""
@@ -34,7 +34,7 @@ class PlannedVideo(Document):
 
 
 class PlannedFacts(Document):
-    """What the container says of the video stream."""
+    """Facts of the video stream, found without decoding it."""
 
     container: str = ours()
     """Short name of the demuxer."""

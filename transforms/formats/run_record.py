@@ -62,7 +62,7 @@ class CurrentRun(Document):
 
 
 class RunLedger(Document):
-    """What became of the selected videos."""
+    """Numbers that add up: nothing planned is missing."""
 
     num_videos: Count = ours(unit="videos")
     """Selected videos."""
