@@ -47,7 +47,7 @@ def _new_plan(split: SplitVideo, config: Chunking, context: RunContext) -> Plan:
     durations = [span.end_seconds - span.start_seconds for span in split.spans]
     chunks = chunk_ranges(durations, config.clip_re_chunk_size)
     try:
-        entries = _entry_keyframes(split, chunks)
+        entries = entry_keyframes(split, chunks)
         identity = source_identity(split.video.uri, split.video.num_bytes)
     except StorageError as error:
         raise MediaError("unreadable", str(error)) from error
@@ -60,8 +60,15 @@ def _new_plan(split: SplitVideo, config: Chunking, context: RunContext) -> Plan:
     )
 
 
-def _entry_keyframes(split: SplitVideo, chunks: list[tuple[int, int]]) -> list[int]:
-    # Only a schedule: whoever cuts finds the entry keyframe again in the packets themselves.
+def entry_keyframes(split: SplitVideo, chunks: list[tuple[int, int]]) -> list[int]:
+    """Return for each chunk the number of the keyframe its decoding starts from.
+
+    Only a schedule: whoever cuts finds the entry keyframe again in the packets themselves.
+
+    Raises:
+        MediaError: The container's index cannot be read.
+        StorageError: The source cannot be read.
+    """
     facts = split.facts
     if not facts.has_keyframe_index or len(chunks) < 2:
         return [0] * len(chunks)

@@ -1,0 +1,143 @@
+"""Looks at the inputs as a run would and changes nothing: what is there, what is left to do."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from beam_pipeline.calibration import calibrate
+from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.prediction import Prediction, predict
+from beam_pipeline.prepare import PreparedSplit
+from transforms.clips.layout import chunk_record_uri, plan_uri
+from transforms.clips.plan import read_plan
+from transforms.errors import MediaError
+from transforms.ingest.list_videos import Listing
+from transforms.ingest.probe_videos import probe_video
+from transforms.ingest.select_videos import select_videos
+from transforms.records import ProbedVideo, SplitVideo, Video
+from transforms.run_context import RunContext
+from transforms.shots.fixed_stride import split_fixed_stride
+from transforms.shots.splitting import Splitting
+from transforms.storage.open_storage import storage_for
+
+_PROBE_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run of ``split`` finds."""
+
+    listing: Listing
+    num_done: int
+    """Inputs that need nothing more."""
+    num_waiting: int
+    """Inputs beyond ``limit``, or failed before."""
+    splits: tuple[SplitVideo, ...]
+    """The videos that the run would work on, with all their planned clips."""
+    left: tuple[SplitVideo, ...]
+    """The same without the clips of chunks that are committed."""
+    failures: tuple[tuple[str, MediaError], ...]
+    """(relative path, error) of videos that cannot be probed or split."""
+
+
+def look_ahead(config: SplitConfig | CurateConfig, prepared: PreparedSplit) -> Outlook:
+    """Return what a run would find now; reads headers and records, writes nothing.
+
+    Raises:
+        UsageError: No input is given, or a listed path lies outside it.
+        StorageError: The input or the output cannot be read.
+    """
+    context = prepared.context
+    selection = select_videos(config.input, context)
+    splits: list[SplitVideo] = []
+    failures: list[tuple[str, MediaError]] = []
+    with ThreadPoolExecutor(_PROBE_THREADS) as pool:
+        found = pool.map(lambda video: _split(video, config.splitting), selection.videos)
+        for video, split in zip(selection.videos, found, strict=True):
+            if isinstance(split, MediaError):
+                failures.append((video.rel, split))
+            else:
+                splits.append(split)
+    num_rest = len(selection.listing.videos) - selection.num_done - len(selection.videos)
+    return Outlook(
+        listing=selection.listing,
+        num_done=selection.num_done,
+        num_waiting=num_rest,
+        splits=tuple(splits),
+        left=tuple(_without_done(split, context) for split in splits),
+        failures=tuple(failures),
+    )
+
+
+def predict_split(
+    config: SplitConfig | CurateConfig,
+    prepared: PreparedSplit,
+    outlook: Outlook,
+    *,
+    start_seconds: float = 0.0,
+) -> Prediction:
+    """Return what the run will make and take, after about two seconds of cutting real inputs.
+
+    Args:
+        config: The run's configuration.
+        prepared: What follows from it.
+        outlook: What :func:`look_ahead` found.
+        start_seconds: What the run takes before its graph starts.
+    """
+    videos = [ProbedVideo(split.video, split.facts) for split in outlook.left if split.spans]
+    with tempfile.TemporaryDirectory(prefix="beam-curate-plan-") as scratch:
+        calibration = calibrate(videos, prepared.cut, Path(scratch))
+    return predict(
+        outlook.left,
+        calibration=calibration,
+        chunking=config.chunking,
+        may_pass_through=prepared.cut.encode.passthrough,
+        fixed_seconds=start_seconds + runner_seconds(),
+    )
+
+
+def runner_seconds() -> float:
+    """Return how long the local runner takes for a graph that does nothing."""
+    started_at = time.monotonic()
+    import apache_beam as beam  # noqa: PLC0415 - two seconds that --help does not need
+    from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
+
+    from runners import direct  # noqa: PLC0415
+
+    with beam.Pipeline(options=PipelineOptions([*direct.FLAGS])) as root:
+        _ = root | beam.Create([0]) | beam.Reshuffle() | beam.Map(lambda number: number)
+    return time.monotonic() - started_at
+
+
+def _split(video: Video, config: Splitting) -> SplitVideo | MediaError:
+    try:
+        return split_fixed_stride(probe_video(video), config)
+    except MediaError as error:
+        return error
+
+
+def _without_done(split: SplitVideo, context: RunContext) -> SplitVideo:
+    uri = plan_uri(context.root, split.video.video_uuid)
+    if not storage_for(uri).exists(uri):
+        return split
+    plan = read_plan(uri)
+    open_chunks = _open_chunks(context, split.video.rel, len(plan.chunks))
+    spans = [span for index in open_chunks for span in plan.chunk_spans(index)]
+    return replace(split, spans=tuple(spans))
+
+
+def _open_chunks(context: RunContext, rel: str, num_chunks: int) -> Iterator[int]:
+    for index in range(num_chunks):
+        uri = chunk_record_uri(context.root, rel, index)
+        if not storage_for(uri).exists(uri):
+            yield index
+
+
+def total_seconds(splits: Sequence[SplitVideo]) -> float:
+    """Return how long these videos are together, in seconds."""
+    return sum(split.facts.duration_seconds for split in splits)
