@@ -19,7 +19,7 @@ import pytest
 from make_video import VideoSpec
 
 from transforms.errors import MediaError
-from transforms.media.json_records import from_plain, to_plain
+from transforms.json_records import from_plain, to_plain
 from transforms.media.look import LookSettings, MotionSettings, PreviewSettings, look
 from transforms.media.observers.frame_count import FrameCount
 from transforms.media.observers.observer import Findings

@@ -40,7 +40,7 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """What the container and its first packets say about the video stream; nothing is decoded."""
+    """What the container, its first packets and one picture say about the video stream."""
 
     container: str
     """Short name of the demuxer: mp4, matroska, avi, mpegts, flv, ..."""

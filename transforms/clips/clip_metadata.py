@@ -9,7 +9,7 @@ from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.clips.layout import clip_uri
 from transforms.clips.plan import Plan
 from transforms.records import Clip, ClipFile, Window
-from transforms.records_json import fraction_text
+from transforms.json_records import to_plain
 from transforms.run_context import SCHEMA_VERSION, RunContext
 
 
@@ -29,7 +29,7 @@ def clip_metadata(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]
         "clip_location": clip_uri(context.root, clip.clip_id, rejected=clip.rejection is not None),
         **_file_fields(clip.file),
         "source_id": plan.video.source_id,
-        "source_time_base": fraction_text(facts.time_base),
+        "source_time_base": to_plain(facts.time_base),
         "chunk_index": clip.chunk_index,
         "errors": [],
         "has_caption": False,

@@ -8,14 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from transforms.json_files import read_json
+from transforms.json_records import from_plain, to_plain
 from transforms.records import Span, SplitVideo, Video, VideoFacts
-from transforms.records_json import (
-    facts_from_json,
-    facts_to_json,
-    span_from_json,
-    span_to_json,
-    video_to_json,
-)
 from transforms.run_context import SCHEMA_VERSION
 
 CHUNK_UNIT_SECONDS = 8
@@ -85,33 +79,13 @@ def run_ranges(entry_keyframes: Sequence[int]) -> list[tuple[int, int]]:
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
     """Return a plan as JSON values."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "video": video_to_json(plan.video),
-        "facts": facts_to_json(plan.facts),
-        "source_identity": plan.source_identity,
-        "clips": [span_to_json(span) for span in plan.spans],
-        "chunks": [list(chunk) for chunk in plan.chunks],
-        "runs": [list(run) for run in plan.runs],
-        "uncovered": [list(item) for item in plan.uncovered],
-        "spans_fingerprint": plan.spans_fingerprint,
-    }
+    return {"schema_version": SCHEMA_VERSION, **to_plain(plan)}
 
 
 @functools.lru_cache(maxsize=8)
 def read_plan(uri: str) -> Plan:
     """Return the plan at ``uri``; a plan never changes once written, so a process keeps a few."""
-    values = read_json(uri)
-    return Plan(
-        video=Video(**values["video"]),
-        facts=facts_from_json(values["facts"]),
-        source_identity=values["source_identity"],
-        spans=tuple(span_from_json(clip) for clip in values["clips"]),
-        chunks=tuple((first, end) for first, end in values["chunks"]),
-        runs=tuple((first, end) for first, end in values["runs"]),
-        uncovered=tuple((start, end, reason) for start, end, reason in values["uncovered"]),
-        spans_fingerprint=values["spans_fingerprint"],
-    )
+    return from_plain(Plan, read_json(uri))
 
 
 def make_plan(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transforms.clips.plan import Plan
-from transforms.records_json import fraction_text
+from transforms.json_records import to_plain
 from transforms.run_context import SCHEMA_VERSION
 
 
@@ -31,9 +31,9 @@ def video_record(plan: Plan) -> dict[str, Any]:
         "source_identity": plan.source_identity,
         "num_bytes": video.num_bytes,
         "rotation": facts.rotation_degrees,
-        "sample_aspect_ratio": fraction_text(facts.sample_aspect_ratio),
+        "sample_aspect_ratio": to_plain(facts.sample_aspect_ratio),
         "variable_frame_rate": facts.variable_frame_rate,
-        "time_base": fraction_text(facts.time_base),
+        "time_base": to_plain(facts.time_base),
         "first_pts": facts.first_pts,
         "uncovered": [list(item) for item in plan.uncovered],
         "notes": list(facts.notes),

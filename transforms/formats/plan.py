@@ -89,8 +89,10 @@ class PlannedClip(Document):
 
     clip_id: Uuid = ours()
     """Id of the clip."""
-    span: tuple[Seconds, Seconds] = ours(unit="seconds")
-    """Start and end as upstream counts them."""
+    start_seconds: Seconds = ours(unit="seconds")
+    """Start as upstream counts it."""
+    end_seconds: Seconds = ours(unit="seconds")
+    """End as upstream counts it."""
     start: Ratio = ours(unit="seconds")
     """Exact start, counted from the video's first PTS."""
     end: Ratio | None = ours(unit="seconds")
@@ -106,7 +108,7 @@ class VideoPlan(Document):
     """What the container says of the video stream."""
     source_identity: str = ours(pattern=r"^\d+-[0-9a-f]{64}$")
     """Size, and a hash of the first and last MiB."""
-    clips: list[PlannedClip] = ours()
+    spans: list[PlannedClip] = ours()
     """All clips in the order of the video."""
     chunks: list[Range] = ours()
     """Ranges of clips: one chunk record each."""
