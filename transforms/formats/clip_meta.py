@@ -80,8 +80,8 @@ class ClipMeta(Document):
     """Width of the clip."""
     height: int = upstream(unit="pixels", gt=0)
     """Height of the clip."""
-    framerate: float = upstream(unit="frames per second", gt=0)
-    """Average frame rate of the clip."""
+    framerate: float = upstream(unit="frames per second", ge=0)
+    """Average frame rate that the clip's mp4 states; 0 when it does not."""
     num_frames: int = upstream(unit="frames", gt=0)
     """Frames of the clip, counted by decoding it; upstream computes them."""
     video_codec: str = upstream()
