@@ -1,0 +1,128 @@
+"""What a command costs: processor time, wall time and memory of all of its processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_KIB = 1024
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one command cost, its child processes and theirs included."""
+
+    processor_seconds: float
+    """User and system time of all processes that were waited for."""
+    wall_seconds: float
+    peak_bytes: int
+    """Largest sum over all processes alive at one time; memory they share counts once."""
+    peak_bytes_of_root: int
+    """Largest share of the command's first process."""
+    most_processes: int
+    """Most processes alive at one time."""
+
+
+def measure(
+    command: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    every_seconds: float = 0.05,
+) -> Cost:
+    """Run a command to its end and return what it cost.
+
+    Args:
+        command: Program and arguments.
+        log: File for everything it prints.
+        environment: Variables set beside those of this process.
+        every_seconds: Time between two looks at the memory.
+
+    Raises:
+        RuntimeError: The command failed.
+    """
+    started = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
+    memory = _Memory(process.pid, every_seconds)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall_seconds = time.monotonic() - started
+    memory.stop()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(
+            f"exit status {process.returncode} of {' '.join(command)}; it printed:\n"
+            + log.read_text(errors="replace")[-4000:]
+        )
+    return Cost(
+        processor_seconds=usage.ru_utime + usage.ru_stime,
+        wall_seconds=wall_seconds,
+        peak_bytes=memory.peak_bytes,
+        peak_bytes_of_root=memory.peak_bytes_of_root,
+        most_processes=memory.most_processes,
+    )
+
+
+class _Memory:
+    """Watches the memory of a process and its descendants from a thread."""
+
+    def __init__(self, root: int, every_seconds: float) -> None:
+        self.peak_bytes = self.peak_bytes_of_root = self.most_processes = 0
+        self._root = root
+        self._every_seconds = every_seconds
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End watching."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(self._every_seconds):
+            sizes = {pid: _proportional_bytes(pid) for pid in _tree(self._root)}
+            self.peak_bytes = max(self.peak_bytes, sum(sizes.values()))
+            self.peak_bytes_of_root = max(self.peak_bytes_of_root, sizes[self._root])
+            self.most_processes = max(self.most_processes, len(sizes))
+
+
+def _tree(root: int) -> Iterable[int]:
+    """Return the process and all that descend from it, as far as they are there."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - names are all that is needed
+        if entry.isdigit():
+            children.setdefault(_parent(entry), []).append(int(entry))
+    found = [root]
+    for pid in found:
+        found.extend(children.get(pid, []))
+    return found
+
+
+def _parent(pid: str) -> int:
+    try:
+        text = Path("/proc", pid, "stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        return 0
+    return int(text.rpartition(")")[2].split()[1])
+
+
+def _proportional_bytes(pid: int) -> int:
+    """Return the PSS of a process: a page that n processes share counts 1/n; 0 when it ended."""
+    try:
+        text = Path("/proc", str(pid), "smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    sizes = [line.split()[1] for line in text.splitlines() if line.startswith("Pss:")]
+    return int(sizes[0]) * _KIB if sizes else 0
