@@ -217,7 +217,13 @@ def _copy_stretch(video: ProbedVideo, path: Path) -> None:
         middle = facts.first_pts + int(facts.duration_seconds / 3 / facts.time_base)
         with contextlib.suppress(av.FFmpegError):
             source.seek(middle, stream=stream, backward=True)
+        shift: int | None = None
         for packet in _first_packets(source, stream, int(facts.average_rate * 5 / 2) + 1):
+            if packet.pts is None or packet.dts is None:
+                raise ValueError("packets without times cannot be copied")
+            # A file that begins late would look as if its beginning were missing.
+            shift = packet.dts if shift is None else shift
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             packet.stream = copy
             target.mux_one(packet)
 
