@@ -228,7 +228,14 @@ def test_auto_is_stored_with_its_reason() -> None:
             "why": "embeddings are not built yet",
         }
     }
-    assert lines == ["generate_embeddings: auto is off here (embeddings are not built yet)"]
+    assert lines == [
+        "generate_embeddings: auto is off here (embeddings are not built yet)",
+        "splitting_algorithm: fixed-stride by default (shots by TransNetV2 are not built yet)",
+    ]
+    assert resolve_auto(split(splitting_algorithm="fixed_stride"))[1] == [
+        "generate_embeddings: auto is off here (embeddings are not built yet)",
+        "generate_captions: auto is off here (captions are not built yet)",
+    ]
 
 
 def test_explicit_true_of_what_is_not_built_is_refused_with_ways_on() -> None:

@@ -9,10 +9,14 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
+from beam_pipeline.progress_display import ProgressDisplay, progress_facts
 from transforms.progress import Counters, TotalsReader, count, flush_counts, read_totals
 
 _WORKER = """
 import sys
+from beam_pipeline.progress_display import ProgressDisplay, progress_facts
 from transforms.progress import count
 for _ in range(1000):
     count(sys.argv[1], clips_written=1, seconds_cut=0.5)
@@ -76,3 +80,42 @@ def test_count_is_safe_from_threads(tmp_path: Path) -> None:
 
 def test_no_folder_means_no_counts(tmp_path: Path) -> None:
     assert read_totals(str(tmp_path / "missing")) == {}
+
+
+def test_facts_show_what_is_known_and_the_time_left() -> None:
+    totals = {
+        "videos_selected": 4.0,
+        "videos_probed": 2.0,
+        "seconds_planned": 200.0,
+        "seconds_cut": 100.0,
+        "clips_written": 9.0,
+        "clips_rejected": 1.0,
+        "shards_written": 3.0,
+    }
+    # 100 s of video in 50 s; two videos of 200 s are probed, four are to come to 400 s.
+    assert progress_facts(totals, 50.0) == [
+        ("elapsed", "0:00:50"),
+        ("probed", "2/4 videos"),
+        ("cut", "100/200 s of video"),
+        ("clips", "9 written"),
+        ("rejected", "1"),
+        ("shards", "3 written"),
+        ("failures", "0"),
+        ("rate", "2.0 s of video per second"),
+        ("left", "0:02:30"),
+    ]
+
+
+def test_lines_come_while_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ProgressDisplay(str(tmp_path), interval_seconds=0.05):
+        count(str(tmp_path), videos_selected=3, videos_probed=1)
+        flush_counts()
+        said = ""
+        deadline = time.monotonic() + 5
+        while "probed 1/3 videos" not in said:
+            assert time.monotonic() < deadline, said
+            time.sleep(0.02)
+            said += capsys.readouterr().err
+    assert said.startswith("progress 0:00:00: probed")
