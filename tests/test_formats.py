@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from jsonschema import Draft202012Validator
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
+import transforms
 from beam_pipeline.docs_formats import FORMATS, format_files
 from transforms.clips.layout import current_run_uri
 from transforms.formats.catalogue import FILE_KINDS, documents, kinds_of
@@ -22,6 +24,11 @@ from transforms.formats.document import SchemaVersion, json_schema
 from transforms.ingest.list_videos import VideoInput
 from transforms.ingest.select_videos import begin_selection
 from transforms.run_context import SCHEMA_VERSION, RunContext
+from transforms.same_bytes import (
+    EXEMPT_FAILURE_FIELDS,
+    EXEMPT_PATTERNS,
+    EXEMPT_SUMMARY_FIELDS,
+)
 
 TINY = VideoSpec(seconds=2.0, keyframe_every=0)
 """One clip that is passed through; its windows have no keyframes, so they are encoded anew."""
@@ -371,6 +378,24 @@ def test_formats_page_names_every_kind_of_file() -> None:
     page = (FORMATS.parent / "formats.md").read_text(encoding="utf-8")
     missing = [kind.path for kind in FILE_KINDS if f"`{kind.path}`" not in page]
     assert missing == []
+
+
+REASONS = re.compile(r'(?:MediaError\(|Dropped\(clip_id,|_error\(|Failure\("cut",)\s*"(\w+)"')
+
+
+def test_pages_name_every_reason_of_a_failure_and_of_a_dropped_clip() -> None:
+    pages = [FORMATS.parent / name for name in ("formats.md", "resume.md")]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    sources = sorted(Path(transforms.__path__[0]).rglob("*.py"))
+    reasons = {reason for path in sources for reason in REASONS.findall(path.read_text())}
+    assert {"truncated", "crash", "source_changed", "not_valid"} <= reasons
+    assert sorted(reason for reason in reasons if f"`{reason}`" not in text) == []
+
+
+def test_resume_page_names_what_may_differ_between_runs() -> None:
+    page = (FORMATS.parent / "resume.md").read_text(encoding="utf-8")
+    exempt = (*EXEMPT_PATTERNS, *EXEMPT_SUMMARY_FIELDS, *EXEMPT_FAILURE_FIELDS)
+    assert [name for name in exempt if f"`{name}`" not in page] == []
 
 
 def test_a_run_that_was_killed_at_its_start_leaves_its_selection(

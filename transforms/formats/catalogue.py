@@ -27,11 +27,15 @@ _PLACEHOLDERS = {
     "version": r"[^/\s]+",
     "bin": r"resolution_[0-9a-z_]+/aspect_ratio_[0-9_]+/(?:frames|duration)_[0-9a-z_]+",
     "key": rf"{_UUID}(?:_\d+_\d+)?",
-    "n": r"\d+",
+    "chunk": r"\d+",
     "first": r"\d+",
     "last": r"\d+",
+    "n": r"\d+",
     "number": r"\d{4,}",
-    "six": r"\d{6}",
+    "generation": r"\d{6}",
+    "part": r"\d{6}",
+    "shard": r"\d{6}",
+    "batch": r"\d{6}",
 }
 """What stands between braces in a path, as a regular expression."""
 
@@ -64,7 +68,7 @@ class FileKind:
         return re.fullmatch("".join(patterns), path) is not None
 
 
-_GENERATION = ".work/{version}/generation_{six}"
+_GENERATION = ".work/{version}/generation_{generation}"
 
 FILE_KINDS = (
     FileKind("clip", "output", "clips/{uuid}.mp4"),
@@ -72,7 +76,7 @@ FILE_KINDS = (
     FileKind("clip_meta", "output", "metas/{version}/{uuid}.json", ClipMeta),
     FileKind("preview", "output", "previews/{uuid}/{first}_{last}.webp"),
     FileKind("video_record", "output", "processed_videos/{rel}.json", VideoRecord),
-    FileKind("chunk_record", "output", "processed_clip_chunks/{rel}_{n}.json", ChunkRecord),
+    FileKind("chunk_record", "output", "processed_clip_chunks/{rel}_{chunk}.json", ChunkRecord),
     *(
         FileKind("video_failure", "output", f"failures/{stage}/{{uuid}}.json", VideoFailure)
         for stage in ("probe", "split", "plan")
@@ -92,18 +96,18 @@ FILE_KINDS = (
     FileKind("wdinfo_list", "dataset", "{version}/wdinfo_list.csv"),
     FileKind("dropped_clips", "dataset", "{version}/dropped_clips.json", DroppedClips),
     FileKind("wdinfo", "dataset", "{version}/{bin}/wdinfo.json", WdInfo),
-    FileKind("video_tar", "dataset", "{version}/{bin}/video/part_{six}/{six}.tar"),
-    FileKind("metas_tar", "dataset", "{version}/{bin}/metas/part_{six}/{six}.tar"),
+    FileKind("video_tar", "dataset", "{version}/{bin}/video/part_{part}/{shard}.tar"),
+    FileKind("metas_tar", "dataset", "{version}/{bin}/metas/part_{part}/{shard}.tar"),
     FileKind("dataset_state", "dataset", ".work/{version}/dataset.json", DatasetState),
     FileKind("dropped_clips", "dataset", ".work/{version}/dropped.json", DroppedClips),
-    FileKind("part_plan", "dataset", f"{_GENERATION}/plans/{{bin}}/part_{{six}}.json", PartPlan),
+    FileKind("part_plan", "dataset", f"{_GENERATION}/plans/{{bin}}/part_{{part}}.json", PartPlan),
     FileKind(
         "shard_commit",
         "dataset",
-        f"{_GENERATION}/commits/{{bin}}/part_{{six}}/{{six}}.json",
+        f"{_GENERATION}/commits/{{bin}}/part_{{part}}/{{shard}}.json",
         ShardCommit,
     ),
-    FileKind("sample_rows", "dataset", ".work/{version}/rows/{six}.npz"),
+    FileKind("sample_rows", "dataset", ".work/{version}/rows/{batch}.npz"),
     FileKind("sample_video", "tar", "{key}.mp4"),
     FileKind("shard_sample", "tar", "{key}.json", ShardSample),
 )
