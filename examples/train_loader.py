@@ -37,9 +37,12 @@ def list_tars(dataset: Path) -> list[tuple[str, str]]:
 
 def read_samples(tars: Sequence[tuple[str, str]]) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yield mp4 and metadata of every sample."""
+    # The tars are dealt to the workers below: webdataset must not deal them out once more, or every
+    # worker but the first would find its tars empty.
+    options = {"shardshuffle": False, "empty_check": False, "workersplitter": None}
     for video_tar, metas_tar in tars:
-        videos = webdataset.WebDataset(video_tar, shardshuffle=False, empty_check=False)
-        metas = webdataset.WebDataset(metas_tar, shardshuffle=False, empty_check=False)
+        videos = webdataset.WebDataset(video_tar, **options)
+        metas = webdataset.WebDataset(metas_tar, **options)
         for video, meta in zip(videos, metas, strict=True):
             if video["__key__"] != meta["__key__"]:
                 raise ValueError(
