@@ -21,8 +21,9 @@ CELL = 8
 """Side of a grid cell in pixels; every block is one or two cells wide and high."""
 PATCH = 256
 """Side of a patch in pixels, and the smallest frame side that can be scored."""
-FRAMES_BETWEEN_COLLECTIONS = 16
-"""``frame.side_data`` makes a reference cycle that keeps the decoded picture alive."""
+FRAMES_BETWEEN_COLLECTIONS = 4
+"""``frame.side_data`` makes a reference cycle that keeps the decoded picture alive. A collection
+is cheap in a child, which exempts from it whatever it has imported."""
 
 
 class Motion:
@@ -80,6 +81,8 @@ class Motion:
 
     def finish(self) -> Findings:
         """Return the two scores, or why there are none."""
+        if self._num_touched:
+            gc.collect()  # or pictures of every clip would pile up
         if min(self._size) < PATCH:
             return Findings(notes={"motion_missing": "resolution_too_small"})
         if not self._num_used:
