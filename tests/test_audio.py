@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import subprocess
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import imageio_ffmpeg
 import numpy as np
 import pytest
 from coded_video import Made, frame_times, make_coded
-from ffmpeg_oracle import ffmpeg
+from sound_oracle import RATE, heard, lag_and_likeness
 
 from transforms.media.cut import CutResult, CutSpan, cut_run
 from transforms.media.decode import DecodeCounters
@@ -22,7 +20,6 @@ from transforms.media.packet_index import build_packet_index
 from transforms.media.probe import probe
 from transforms.media.transcode_options import Transcode
 
-RATE = 48000
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "12")
 BAND = "lowpass=f=3000,highpass=f=200"
 
@@ -79,32 +76,6 @@ def cut(path: Path, spans: list[CutSpan], folder: Path) -> list[CutResult]:
             counters=DecodeCounters(),
         )
     )
-
-
-def heard(path: Path, start: Fraction, *, seconds: float) -> np.ndarray:
-    """Return the samples that are heard from ``start`` on in the file's own time, by ffmpeg.
-
-    Mono, 48 kHz; silence where there is none.
-    """
-    chosen = ("-copyts", "-i", str(path), "-map", "0:a:0", "-ar", str(RATE), "-ac", "1")
-    rows = [row for row in ffmpeg(*chosen, "-f", "framecrc", "-").splitlines() if row[0] != "#"]
-    first = int(rows[0].split(",")[2])
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *chosen, "-f", "f32le", "-"]
-    raw = subprocess.run(command, check=True, capture_output=True).stdout
-    samples = np.frombuffer(raw, np.float32).astype(np.float64)
-    skip = round(start * RATE) - first
-    samples = np.concatenate([np.zeros(max(0, -skip)), samples[max(0, skip) :]])
-    return samples[: round(seconds * RATE)]
-
-
-def lag_and_likeness(got: np.ndarray, wanted: np.ndarray) -> tuple[int, float]:
-    """Return by how many samples ``got`` is late, and how alike they are then, at most 1."""
-    size = 1 << (len(got) + len(wanted)).bit_length()
-    spectrum = np.fft.rfft(got, size) * np.conj(np.fft.rfft(wanted, size))
-    correlation = np.fft.irfft(spectrum, size)
-    lag = int(np.argmax(correlation))
-    likeness = correlation[lag] / np.sqrt((got**2).sum() * (wanted**2).sum())
-    return (lag if lag < size // 2 else lag - size), float(likeness)
 
 
 SPANS = [CutSpan("a", Fraction(0), Fraction(37, 25)), CutSpan("b", Fraction(37, 25), Fraction(3))]

@@ -221,6 +221,7 @@ def test_span_without_frames_has_no_file(coded: Callable[[Made], Path], tmp_path
     assert before.source_span_pts == (0, ceil((middle - hold / 4) * 1000))
     with av.open(str(before.path)) as clip:
         assert clip.duration == pytest.approx(float(middle - hold / 4) * 1e6, abs=40_000)
+        assert clip.streams.video[0].average_rate == Fraction(40_000, before.source_span_pts[1])
 
 
 def test_source_span_ends_where_the_next_clip_starts(

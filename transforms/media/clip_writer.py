@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -61,6 +62,8 @@ class ClipWriter:
         self._upright = upright
         self._time_base = facts.time_base
         self.num_frames = 0
+        self._durations: dict[int, int] = {}
+        self._decode_start: int | None = None
         self._container = av.open(str(path), "w", format="mp4", options=MUXER_OPTIONS)
         self._video = add_video_stream(
             self._container,
@@ -87,7 +90,8 @@ class ClipWriter:
         assert frame.pts is not None
         pts = frame.pts - self._times.first_pts
         frame = self._upright(frame)
-        frame.pts, frame.dts, frame.duration = pts, None, duration
+        frame.pts, frame.dts = pts, None
+        self._durations[pts] = duration
         frame.time_base = self._time_base
         # The decoder's frame type is the source's; the encoder would obey it.
         is_key = self.num_frames in self._times.keyframes
@@ -96,12 +100,18 @@ class ClipWriter:
         self._encode(frame)
         self._mux_audio(until=pts * self._time_base)
 
-    def finish(self) -> None:
+    def finish(self, *, end_pts: int | None = None) -> None:
         """Write what is left and close the file.
+
+        Args:
+            end_pts: PTS at which the last frame ends, in ticks of the source, if it is another than
+                was planned.
 
         Raises:
             MediaError: As ``write``.
         """
+        if end_pts is not None:
+            self._times = dataclasses.replace(self._times, end_pts=end_pts)
         self._encode(None)
         self._mux_audio(until=None)
         self._container.close()
@@ -122,7 +132,26 @@ class ClipWriter:
                 f"{self._upright.width}x{self._upright.height} pixels: {error.strerror}; "
                 "choose another transcode_encoder or report this video",
             ) from error
+        for packet in packets:
+            self._set_duration(packet, is_last=frame is None and packet is packets[-1])
         self._container.mux(packets)
+
+    def _set_duration(self, packet: av.Packet, *, is_last: bool) -> None:
+        """Give a packet its frame's duration: the encoder loses it, and the muxer would guess.
+
+        Readers divide the number of frames by the sum of the durations in decode order: the last
+        packet gets what is left of the clip's length, so that the average frame rate is right for
+        variable rates too (the length that the edit list states is then off by up to a frame).
+        """
+        if packet.pts is None or packet.dts is None:
+            return
+        packet.duration = self._durations.pop(packet.pts)
+        if self._decode_start is None:
+            self._decode_start = packet.dts
+        if is_last:
+            length = self._times.end_pts - self._times.first_pts
+            left = self._decode_start + length - packet.dts
+            packet.duration = max(1, left)
 
     def _mux_audio(self, *, until: Fraction | None) -> None:
         """Mux sound up to ``until`` seconds of the clip; None: all."""

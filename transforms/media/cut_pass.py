@@ -141,7 +141,7 @@ class CutPass:
 
     def _close(self, plan: ClipPlan) -> CutResult:
         assert self._writer is not None
-        self._writer.finish()
+        self._writer.finish(end_pts=plan.true_span_pts[1])
         self._writer = None
         partial, path = self._run.paths(plan.clip_id)
         partial.replace(path)
