@@ -19,7 +19,10 @@ from beam_pipeline.exit_status import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EX
 from beam_pipeline.help_text import help_text
 from beam_pipeline.settled import complete, ignored_warning, not_built
 from beam_pipeline.version import VERSION
-from transforms.errors import CurateError, UsageError
+from runners.logs import configure_logging
+from transforms.errors import CurateError, PreflightError, UsageError
+
+_logger = logging.getLogger(__name__)
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -32,7 +35,7 @@ def main(argv: list[str]) -> int:
     The status is 0 when everything finished, 3 when it finished with few enough failures, 1 when
     it failed, 2 for wrong use, 130 when it was interrupted (architecture §7).
     """
-    _configure_logging()
+    configure_logging(logging.WARNING)
     try:
         with _ending_on_sigterm():
             return _dispatch(parse_arguments(argv, sample_options()))
@@ -42,6 +45,11 @@ def main(argv: list[str]) -> int:
         return EXIT_USAGE
     except CurateError as error:
         _complain(error)
+        if not isinstance(error, PreflightError):
+            print(
+                "What is finished stays. When this is mended, the same command goes on from here.",
+                file=sys.stderr,
+            )
         return EXIT_FAILED
     except KeyboardInterrupt:
         print(
@@ -107,17 +115,7 @@ def configured(arguments: Arguments) -> AnyConfig:
 
 def _complain(error: CurateError) -> None:
     print(f"beam-curate: {error}", file=sys.stderr)
-
-
-def _configure_logging() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    # Beam says this of itself at every import without its [gcp] extra.
-    handler.addFilter(lambda record: not record.getMessage().startswith("apitools not found"))
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        handlers=[handler],
-    )
+    _logger.debug("raised here:", exc_info=error)
 
 
 @contextmanager

@@ -17,9 +17,23 @@ def exit_status(ledger: Ledger, max_failed_share: float) -> int:
     0: clean. 3: finished, some videos or clips failed, within the allowed share of videos.
     1: more failed, or no clip at all came from the input.
     """
-    num_clips = ledger.num_clips_kept + ledger.num_clips_rejected
-    if ledger.num_videos and not num_clips:
-        return EXIT_FAILED
-    if ledger.failed_share > max_failed_share:
+    if failed_because(ledger, max_failed_share):
         return EXIT_FAILED
     return EXIT_WITH_FAILURES if ledger.failed_videos or ledger.num_clips_failed else EXIT_OK
+
+
+def failed_because(ledger: Ledger, max_failed_share: float) -> str | None:
+    """Return why the status is 1, as one sentence with what to do; None when it is not."""
+    num_failed, num_videos = len(ledger.failed_videos), ledger.num_videos
+    if ledger.failed_share > max_failed_share:
+        return (
+            f"{num_failed} of {num_videos} videos failed, more than "
+            f"max_failed_share={max_failed_share:g} allows; mend or remove them and give the same "
+            "command with --retry_failed, or allow more"
+        )
+    if num_videos and not ledger.num_clips_kept + ledger.num_clips_rejected:
+        return (
+            f"no clip came out of {num_videos} videos ({len(ledger.videos_without_clips)} too "
+            "short); a video gives clips when it is at least fixed_stride_min_clip_length_s long"
+        )
+    return None

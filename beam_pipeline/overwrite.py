@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from transforms.clips.layout import OUTPUT_FOLDERS, summary_uri
 from transforms.storage.open_storage import storage_for
-from transforms.storage.uris import join
+from transforms.storage.uris import join, relative
+
+_NUMBERED = re.compile(r"(summary\.json\.bak|performance_stats_)\d+(\.json)?")
 
 
 def remove_output(root: str) -> None:
@@ -13,4 +17,7 @@ def remove_output(root: str) -> None:
     storage.delete(summary_uri(root))
     for folder in OUTPUT_FOLDERS:
         for stat in list(storage.list(join(root, folder))):
+            storage.delete(stat.uri)
+    for stat in list(storage.list(root)):
+        if _NUMBERED.fullmatch(relative(stat.uri, root)):
             storage.delete(stat.uri)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import re
 import uuid
+from pathlib import Path
 
+from beam_pipeline.scratch import scratch_root
+from transforms.clips.layout import METAS, summary_uri
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.list_videos import VideoInput, list_videos
+from transforms.machine_locks import lock_folder
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
-from transforms.storage.uris import absolute, is_inside, join, scheme_of
+from transforms.storage.uris import absolute, is_inside, join, relative, scheme_of
 
 
 def check_input(config: VideoInput) -> None:
@@ -22,8 +27,7 @@ def check_input(config: VideoInput) -> None:
     if not config.input_video_path:
         raise UsageError("input_video_path is missing: give a folder of videos or one video file")
     uri = absolute(config.input_video_path)
-    if not scheme_of(uri) and not os.path.exists(uri):
-        raise PreflightError(f"input_video_path={uri}: no such file or folder")
+    _check_there(uri, name="input_video_path", what="a folder of videos or one video file")
     try:
         listing = list_videos(config)
     except NotFoundError as error:
@@ -36,6 +40,7 @@ def check_input(config: VideoInput) -> None:
         f"input_video_path={uri}: holds no video"
         + (sidecars if listing.num_sidecars else "")
         + (f"; {problems}" if problems else "")
+        + "; give a folder that holds video files, or one video file"
     )
 
 
@@ -45,21 +50,83 @@ def check_apart(input_uri: str, output_uri: str, *, names: tuple[str, str]) -> N
     if is_inside(one, other) or is_inside(other, one):
         raise UsageError(
             f"{names[1]}={other} and {names[0]}={one} lie one inside the other; "
-            "choose folders side by side, or a run would read its own output"
+            "choose folders side by side, or what is written to one is read from the other"
         )
 
 
 def check_writable(output_uri: str, *, name: str) -> None:
-    """Raise PreflightError unless an object can be written to and removed from the output."""
+    """Raise PreflightError unless an object can be written to and removed from the output.
+
+    Nothing is left behind: folders that this makes are removed again.
+    """
     uri = absolute(output_uri)
     probe = join(uri, ".work", f"probe-{uuid.uuid4().hex}")
     storage = storage_for(uri)
-    if not scheme_of(uri) and os.path.exists(uri) and not os.path.isdir(uri):
-        raise PreflightError(f"{name}={uri}: is a file, not a folder")
+    if not scheme_of(uri) and Path(uri).exists() and not Path(uri).is_dir():
+        raise PreflightError(f"{name}={uri}: is a file, not a folder; give another path")
+    missing = [] if scheme_of(uri) else _missing_folders(Path(probe).parent)
     try:
         storage.write(probe, b"x")
         storage.delete(probe)
     except StorageError as error:
-        raise PreflightError(f"{name}={uri}: cannot be written to ({error})") from error
-    except PermissionError as error:
-        raise PreflightError(f"{name}={uri}: cannot be written to ({error.strerror})") from error
+        raise PreflightError(
+            f"{name}={uri}: cannot be written to ({error}); mend that, or give another folder"
+        ) from error
+    finally:
+        # What was never made, or what another run has written to meanwhile, is no concern here.
+        for folder in missing:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def check_split_output(input_uri: str, annotation_version: str) -> None:
+    """Raise PreflightError unless clips of ``split`` lie there."""
+    uri = absolute(input_uri)
+    _check_there(uri, name="input_clip_path", what="the output_clip_path of a finished split")
+    metas = storage_for(uri).list(join(uri, METAS, annotation_version))
+    if not storage_for(uri).exists(summary_uri(uri)) and next(iter(metas), None) is None:
+        raise PreflightError(
+            f"input_clip_path={uri}: holds neither summary.json nor {METAS}/{annotation_version}, "
+            "so it is no output of split; give the output_clip_path of a finished split"
+        )
+
+
+def check_dataset_root(output_uri: str, annotation_version: str) -> None:
+    """Raise PreflightError when the folder for the dataset holds anything but dataset versions.
+
+    Whether a version that is there may be gone on with is told by its state (``check_dataset``).
+    """
+    uri = absolute(output_uri)
+    version = rf"(v\d+|{re.escape(annotation_version)})"
+    found = next(iter(storage_for(uri).list(uri)), None)
+    if found is not None and not re.match(rf"(\.work/)?{version}/", relative(found.uri, uri)):
+        raise PreflightError(
+            f"output_dataset_path={uri}: holds something else already, e.g. {found.uri}; "
+            "give a new or an empty folder"
+        )
+
+
+def check_scratch(configured: str | None, input_uri: str) -> None:
+    """Raise unless the folders for files in work are this user's own and outside the input.
+
+    Raises:
+        UsageError: Scratch lies inside the input.
+        PreflightError: The folder for lock files cannot be used.
+    """
+    scratch = str(scratch_root(configured))
+    if is_inside(scratch, absolute(input_uri)):
+        raise UsageError(
+            f"scratch_path={scratch} lies inside the input {absolute(input_uri)}; choose a folder "
+            "beside it, or a run would read clips in work as videos"
+        )
+    lock_folder()
+
+
+def _check_there(uri: str, *, name: str, what: str) -> None:
+    if not scheme_of(uri) and not Path(uri).exists():
+        raise PreflightError(f"{name}={uri}: no such file or folder; give {what}")
+
+
+def _missing_folders(folder: Path) -> list[Path]:
+    """Return the folders on this path that are not there, the deepest first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]

@@ -28,9 +28,7 @@ def report_lines(ledger: Ledger, root: str) -> list[str]:
         lines.append(
             f"failures  {join(root, FAILURES)} ({len(failures)}); --retry_failed tries again"
         )
-        lines.extend(f"          {line}" for line in failures[:FAILURES_SHOWN])
-        if len(failures) > FAILURES_SHOWN:
-            lines.append(f"          ... and {len(failures) - FAILURES_SHOWN} more")
+        lines.extend(f"          {line}" for line in failure_lines(failures))
     return lines
 
 
@@ -47,12 +45,24 @@ def dataset_lines(dataset: dict[str, Any]) -> list[str]:
     return lines
 
 
-def failed_items(root: str) -> list[str]:
-    """Return one line per failure file, with reason and message, most frequent reasons first."""
-    contents = [read_json(stat.uri) for stat in storage_for(root).list(join(root, FAILURES))]
-    frequency = Counter(content["reason"] for content in contents)
-    contents.sort(key=lambda item: (-frequency[item["reason"]], item["reason"], item["id"]))
-    return [f"{item['stage']} {item['reason']}: {item['message']}" for item in contents]
+def failed_items(root: str) -> list[dict[str, Any]]:
+    """Return the content of every failure file."""
+    return [read_json(stat.uri) for stat in storage_for(root).list(join(root, FAILURES))]
+
+
+def failure_lines(failures: list[dict[str, Any]]) -> list[str]:
+    """Return one line per stage, reason and message; the most frequent ones first."""
+    frequency = Counter((item["stage"], item["reason"], item["message"]) for item in failures)
+    lines = [
+        f"{stage} {reason}{f' ({number} times)' if number > 1 else ''}: {message}"
+        for (stage, reason, message), number in sorted(
+            frequency.items(), key=lambda item: (-item[1], item[0])
+        )
+    ]
+    if len(lines) > FAILURES_SHOWN:
+        rest = len(lines) - FAILURES_SHOWN
+        lines[FAILURES_SHOWN:] = [f"... and {rest} more"]
+    return lines
 
 
 def _video_counts(ledger: Ledger) -> str:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig, flat
-from beam_pipeline.exit_status import EXIT_OK, exit_status
+from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.overwrite import remove_output
-from beam_pipeline.preflight import check_apart, check_input, check_writable
+from beam_pipeline.preflight import (
+    check_apart,
+    check_dataset_root,
+    check_input,
+    check_scratch,
+    check_split_output,
+    check_writable,
+)
 from beam_pipeline.prepare import (
     PreparedShard,
     PreparedSplit,
@@ -30,7 +36,8 @@ from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import all_selected_videos
 from transforms.json_files import read_json
-from transforms.progress import TotalsReader, flush_counts
+from transforms.progress import TotalsReader, flush_counts, forget_counts
+from transforms.shards.dataset_state import check_dataset
 
 _logger = logging.getLogger(__name__)
 
@@ -54,13 +61,23 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
     with run_scratch(config.run.scratch_path, new_run_id()) as scratch:
         run = _PreparedRun(pipeline, config, scratch, beam_flags, resolved)
         run.store()
-        with ProgressDisplay(run.progress_folder, interval_seconds=config.run.progress_interval_s):
-            _run_graph(run.build, beam_flags)
-            flush_counts()
-        totals = TotalsReader(run.progress_folder).read()
+        try:
+            with ProgressDisplay(
+                run.progress_folder, interval_seconds=config.run.progress_interval_s
+            ):
+                direct.run(run.build, beam_flags)
+                flush_counts()
+            totals = TotalsReader(run.progress_folder).read()
+        finally:
+            # What still waits after an error would be written into a folder that is gone.
+            forget_counts(run.progress_folder)
         ledger = run.verify()
         run.report(ledger, totals, time.monotonic() - started_at)
-    return EXIT_OK if ledger is None else exit_status(ledger, config.run.max_failed_share)
+    if ledger is None:
+        return EXIT_OK
+    if reason := failed_because(ledger, config.run.max_failed_share):
+        print(f"beam-curate: {reason}", file=sys.stderr)
+    return exit_status(ledger, config.run.max_failed_share)
 
 
 class _PreparedRun:
@@ -89,6 +106,7 @@ class _PreparedRun:
             )
         if not isinstance(config, SplitConfig):
             self._shard = prepare_shard(config, scratch=scratch)
+            check_dataset(self._shard.dataset, self._shard.settings)
 
     def store(self) -> None:
         """Store the options in the output, before any work."""
@@ -119,7 +137,7 @@ class _PreparedRun:
             pipelines.curate(root, self._config, self._split, self._shard)
 
     def verify(self) -> Ledger | None:
-        """Return the ledger of everything ever selected, from files; a runner's DONE proves nothing.
+        """Return the ledger of everything ever selected, from files: a runner's DONE is no proof.
 
         Raises:
             LedgerError: Something is missing.
@@ -155,15 +173,22 @@ def _check(config: AnyConfig) -> None:
         check_input(config.input)
         output, source = str(config.output.output_clip_path), str(config.input.input_video_path)
         check_apart(source, output, names=("input_video_path", "output_clip_path"))
+        check_scratch(config.run.scratch_path, source)
+        if isinstance(config, CurateConfig):
+            dataset = str(config.sharding.output_dataset_path)
+            check_apart(source, dataset, names=("input_video_path", "output_dataset_path"))
         check_writable(output, name="output_clip_path")
     if not isinstance(config, SplitConfig):
-        check_writable(str(config.sharding.output_dataset_path), name="output_dataset_path")
+        _check_dataset(config)
 
 
-def _run_graph(build: Callable[[Any], None], beam_flags: list[str]) -> None:
-    import apache_beam as beam  # noqa: PLC0415 - two seconds that --help does not need
-    from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
-
-    options = PipelineOptions([*direct.FLAGS, *beam_flags])
-    with beam.Pipeline(options=options) as root:
-        build(root)
+def _check_dataset(config: ShardConfig | CurateConfig) -> None:
+    sharding = config.sharding
+    clips, dataset = str(sharding.input_clip_path), str(sharding.output_dataset_path)
+    is_shard = isinstance(config, ShardConfig)
+    clips_name = "input_clip_path" if is_shard else "output_clip_path"
+    check_apart(clips, dataset, names=(clips_name, "output_dataset_path"))
+    if is_shard:
+        check_split_output(clips, sharding.annotation_version)
+    check_dataset_root(dataset, sharding.annotation_version)
+    check_writable(dataset, name="output_dataset_path")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from transforms.errors import PreflightError
 
 LOCK_NAME = "run.lock"
+_RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
+"""Other folders in a folder that somebody names are none of ours."""
 
 
 def scratch_root(configured: str | None) -> Path:
@@ -55,6 +58,8 @@ def run_scratch(configured: str | None, run_id: str) -> Iterator[Path]:
 def _sweep(root: Path) -> None:
     """Remove the folders of runs that were killed."""
     for lock_path in root.glob(f"*/{LOCK_NAME}"):
+        if not _RUN_ID.fullmatch(lock_path.parent.name):
+            continue
         with contextlib.suppress(FileNotFoundError), lock_path.open() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

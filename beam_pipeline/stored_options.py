@@ -7,8 +7,13 @@ from typing import Any
 
 from transforms.clips.layout import options_uri
 from transforms.errors import UsageError
+from transforms.ingest.list_videos import VideoInput
 from transforms.json_files import read_json_if_there, write_json
 from transforms.run_context import SCHEMA_VERSION
+from transforms.run_options import Run
+
+_NO_BYTES = frozenset({*Run.model_fields, *VideoInput.model_fields, "output_clip_path"})
+"""Options that a conflict is never about: which videos, where to, how to run."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ def _conflict(root: str, stored: dict[str, Any], run: RunOptions, changed: list[
     differences = [
         f"  {name}: was {stored['options'].get(name)!r}, now {value!r}"
         for name, value in sorted(run.options.items())
-        if name in stored["options"] and stored["options"][name] != value
+        if name in stored["options"] and stored["options"][name] != value and name not in _NO_BYTES
     ]
     lines = [
         f"{root} was begun with other options for: {', '.join(changed)}",

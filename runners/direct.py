@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from transforms.errors import PreflightError
+from runners.step_errors import original_error
+from transforms.errors import CurateError, PreflightError
 
 FLAGS = ("--runner=FnApiRunner",)
-"""``DirectRunner`` is three engines in Beam 2.77, one of them fetched from the network: we name one."""
+"""``DirectRunner`` is three engines in Beam 2.77, one fetched from the network: we name one."""
 START_SECONDS = 55.0
 """A worker that has not started by then never will."""
 
@@ -35,8 +40,49 @@ def prepare(beam_flags: list[str]) -> None:
         check_workers_start()
 
 
+def run(build: Callable[[Any], None], beam_flags: list[str]) -> None:
+    """Build a graph and run it to its end.
+
+    Args:
+        build: Attaches the graph to the pipeline's root.
+        beam_flags: Options of Beam.
+
+    Raises:
+        CurateError: As a step raised it, without what Beam makes of it.
+        KeyboardInterrupt: Likewise.
+        RuntimeError: A step raised anything else.
+    """
+    import apache_beam as beam  # noqa: PLC0415 - two seconds that --help does not need
+    from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
+
+    options = PipelineOptions([*FLAGS, *beam_flags])
+    try:
+        with beam.Pipeline(runner=_runner(options), options=options) as root:
+            build(root)
+    except (CurateError, RuntimeError) as error:
+        original = original_error(error)
+        if original is None:
+            raise
+        raise original from error
+
+
+def _runner(options: Any) -> Any:
+    """Return the runner; worker processes are ours, and the options no longer ask for Beam's."""
+    from apache_beam.options.pipeline_options import DirectOptions  # noqa: PLC0415
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # noqa: PLC0415
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment  # noqa: PLC0415
+
+    direct = options.view_as(DirectOptions)
+    if direct.direct_running_mode != "multi_processing":
+        return FnApiRunner()
+    direct.direct_running_mode = None
+    level = logging.getLevelName(logging.getLogger().level)
+    command = f"exec {shlex.quote(sys.executable)} -m runners.local_worker {level}"
+    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command_string=command))
+
+
 def num_workers(beam_flags: list[str]) -> int | None:
-    """Return how many worker processes the flags ask for; None when the run stays in this process."""
+    """Return how many worker processes the flags ask for; None when all stays in this process."""
     from apache_beam.options.pipeline_options import (  # noqa: PLC0415
         DirectOptions,
         PipelineOptions,
@@ -56,7 +102,8 @@ def check_workers_start() -> None:
     Raises:
         PreflightError: The imports of a worker process fail or take too long.
     """
-    command = [sys.executable, "-c", "import apache_beam.runners.worker.sdk_worker_main, transforms"]
+    imports = "runners.local_worker, apache_beam.runners.worker.sdk_worker_main, transforms"
+    command = [sys.executable, "-c", f"import {imports}"]
     try:
         result = subprocess.run(
             command, capture_output=True, text=True, timeout=START_SECONDS, check=False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import socket
@@ -11,6 +12,8 @@ import time
 import uuid
 from collections import Counter
 from pathlib import Path
+
+from transforms.errors import CurateError
 
 _WRITE_EVERY_SECONDS = 0.5
 
@@ -44,7 +47,7 @@ class Counters:
             if wait <= 0:
                 self._write()
             elif self._timer is None:
-                self._timer = threading.Timer(wait, self.flush)
+                self._timer = threading.Timer(wait, self._write_in_time)
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -57,17 +60,34 @@ class Counters:
         """Write what waits and stop the timer; :meth:`add` may be called again."""
         self.flush()
 
-    def _write(self) -> None:
+    def forget(self) -> None:
+        """Drop what waits; nothing is written any more unless something is added."""
+        with self._lock:
+            self._stop_timer()
+            self._waiting.clear()
+
+    def _write_in_time(self) -> None:
+        # Nobody sees an exception of a timer; what waits stays, and the next write raises it.
+        with contextlib.suppress(CurateError):
+            self.flush()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _write(self) -> None:
+        self._stop_timer()
         if not self._waiting:
             return
         line = json.dumps(self._waiting, sort_keys=True) + "\n"
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        # One write of one short line to a file opened for appending: a reader sees whole lines.
-        with self._path.open("ab", buffering=0) as file:
-            file.write(line.encode())
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # One write of one short line to a file opened for appending: readers see whole lines.
+            with self._path.open("ab", buffering=0) as file:
+                file.write(line.encode())
+        except OSError as error:
+            raise CurateError(f"{self._path}: {error.strerror}") from error
         self._waiting.clear()
         self._written_at = time.monotonic()
 
@@ -91,6 +111,13 @@ def flush_counts() -> None:
     for counters in list(_counters.values()):
         if counters.pid == os.getpid():
             counters.close()
+
+
+def forget_counts(folder: str) -> None:
+    """Drop what waits in this process for a folder that is about to be removed."""
+    counters = _counters.pop(folder, None)
+    if counters is not None:
+        counters.forget()
 
 
 atexit.register(flush_counts)

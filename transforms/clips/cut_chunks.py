@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -137,7 +138,8 @@ class _CutRuns(beam.DoFn):
                 count(self._context.progress_folder, **_timings(report))
                 continue
             job = self._jobs[report.job_id]
-            clip = _reported(job.waiting.pop(report.clip_id), report, self._scratch)
+            waiting = job.waiting.pop(report.clip_id)
+            clip = _reported(waiting, report, job.plan.video.uri, self._scratch)
             span = job.plan.spans[clip.clip_index]
             count(
                 self._context.progress_folder,
@@ -152,10 +154,13 @@ def _timings(done: JobDone) -> dict[str, float]:
     return {"frames_decoded": done.num_decoded, **timings}
 
 
-def _reported(clip: Clip, report: ClipReport, scratch: Path) -> Clip:
-    """Return the clip with what the child found."""
+def _reported(clip: Clip, report: ClipReport, source: str, scratch: Path) -> Clip:
+    """Return the clip with what the child found; every failure names the source video."""
     if report.failure is not None:
-        return clip.failed(report.failure)
+        message = report.failure.message
+        if source not in message:
+            message = f"{source}: {message}"
+        return clip.failed(dataclasses.replace(report.failure, message=message))
     if report.file is None:
         return clip.updated(outcome="no_frames")
     return clip.updated(

@@ -35,7 +35,7 @@ from transforms.media.child_messages import (
 from transforms.media.child_work import TICK_SECONDS, Worker
 
 MAX_LOG_BYTES = 1 << 20
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(scratch: Path, parent: int) -> int:
@@ -61,8 +61,20 @@ def main(scratch: Path, parent: int) -> int:
         except (OSError, av.FFmpegError) as error:
             if error.errno not in _FULL:
                 raise
-            emit(Unusable(f"scratch folder {scratch}: {_FULL[error.errno]}"))
+            emit(Unusable(_no_room(scratch, error)))
             return 1
+
+
+def _no_room(scratch: Path, error: OSError | av.FFmpegError) -> str:
+    """Return which folder has no room: scratch, unless the error names a file elsewhere."""
+    reason = os.strerror(error.errno)
+    file = getattr(error, "filename", None)
+    if file and not Path(os.fsdecode(file)).absolute().is_relative_to(scratch):
+        return f"{file}: {reason}"
+    return (
+        f"scratch folder {scratch}: {reason}; make room there, or name another folder with "
+        "--scratch_path"
+    )
 
 
 class _Messages:

@@ -50,7 +50,7 @@ class LocalStorage:
         """Store ``data``, replacing what is there."""
         with _named_errors(uri), _temporary(uri, data) as temporary:
             os.replace(temporary, uri)
-        _sync_folder(uri)
+            _sync_folder(uri)
 
     def create_if_absent(self, uri: str, data: bytes | Path) -> bool:
         """Store ``data`` unless a file is there; a hard link decides between two writers."""
@@ -61,7 +61,7 @@ class LocalStorage:
                 os.link(temporary, uri)
             except FileExistsError:
                 return False
-        _sync_folder(uri)
+            _sync_folder(uri)
         return True
 
     def replace_if(self, uri: str, data: bytes, version: str) -> bool:
