@@ -157,6 +157,9 @@ def prepare_split(
 def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
     """Return what the stages of shard share."""
     sharding = config.sharding
+    if config.run.overwrite:
+        # Shards of clips that are made anew would otherwise stay as they are.
+        sharding = sharding.model_copy(update={"reshard": True})
     input_root = absolute(str(sharding.input_clip_path))
     return PreparedShard(
         settings=shard_settings(

@@ -251,3 +251,14 @@ def test_memory_grows_by_bytes_per_frame_not_by_packets(made_video: MakeVideo) -
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 160 * 5000
+
+
+def test_a_matroska_file_that_starts_late_is_not_truncated(
+    made_video: MakeVideo, tmp_path: Path
+) -> None:
+    early, late = made_video("early.mkv", VideoSpec(seconds=4)), tmp_path / "late.mkv"
+    ffmpeg("-i", str(early), "-c", "copy", "-output_ts_offset", "3.84", str(late))
+    index, facts = index_of(late)
+    assert index.pts[0] * facts.time_base == Fraction(384, 100)
+    assert len(index.pts) == 100
+    assert truncated(late, tmp_path / "cut.mkv", keep=0.3) == "truncated"

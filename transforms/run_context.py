@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 SCHEMA_VERSION = 1
 """Version of every JSON file this program writes; part of the fingerprints."""
+DECISION_STAGES = frozenset({"motion_filter"})
+"""Stages that only compare stored scores with thresholds."""
 
 
 @dataclass(frozen=True)
@@ -32,5 +34,12 @@ class RunContext:
         return dict(self.stages).get(stage)
 
     def missing_stages(self, done: dict[str, str]) -> set[str]:
-        """Return the active stages that ``done`` (stage to fingerprint) lacks."""
-        return {stage for stage, _ in self.stages} - set(done)
+        """Return the active stages that ``done`` (stage to fingerprint) lacks.
+
+        What was made with other options stands; what was only decided is decided again.
+        """
+        return {
+            stage
+            for stage, value in self.stages
+            if stage not in done or (stage in DECISION_STAGES and done[stage] != value)
+        }

@@ -10,7 +10,7 @@ from transforms.clips.layout import clip_uri
 from transforms.clips.plan import Plan
 from transforms.records import Clip, ClipFile, Window
 from transforms.json_records import to_plain
-from transforms.run_context import SCHEMA_VERSION, RunContext
+from transforms.run_context import DECISION_STAGES, SCHEMA_VERSION, RunContext
 
 
 def clip_metadata(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
@@ -75,11 +75,15 @@ def merged_metadata(
 ) -> dict[str, Any]:
     """Return a committed clip's metadata with what a stage turned on later adds."""
     added = annotation_fields(clip, context)
+    done = committed.get("stages", {})
+    decided = context.missing_stages(done) & DECISION_STAGES
     # A fingerprint that stands stays: what it covers was not done again.
-    added["stages"] = {**added["stages"], **committed.get("stages", {})}
-    rejected = clip.rejection is not None or "rejection" in committed
-    location = clip_uri(context.root, clip.clip_id, rejected=rejected)
-    merged = {**committed, **added, "clip_location": location}
+    kept = {stage: value for stage, value in done.items() if stage not in decided}
+    merged = {**committed, **added, "stages": {**added["stages"], **kept}}
+    if decided and clip.rejection is None:
+        merged.pop("rejection", None)
+    rejected = "rejection" in merged
+    merged["clip_location"] = clip_uri(context.root, clip.clip_id, rejected=rejected)
     if rejected:
         merged.pop("previews", None)
     return merged

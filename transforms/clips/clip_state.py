@@ -7,9 +7,9 @@ from typing import Any
 from transforms.clips.layout import failure_uri, meta_uri
 from transforms.json_files import read_json_if_there
 from transforms.records import Clip, Failure
-from transforms.run_context import RunContext
+from transforms.run_context import DECISION_STAGES, RunContext
 
-CLIP_STAGES = ("cut", "look", "write")
+CLIP_STAGES = ("cut", "look")
 """Stages in which a single clip fails."""
 LOOK_STAGES = frozenset({"motion_score", "previews"})
 """Stages that need the clip's frames; the others only need its scores."""
@@ -20,7 +20,9 @@ KEPT_ONLY_STAGES = frozenset({"previews"})
 def missing_stages(context: RunContext, meta: dict[str, Any]) -> set[str]:
     """Return the active stages that a committed clip lacks."""
     missing = context.missing_stages(meta.get("stages", {}))
-    return missing - KEPT_ONLY_STAGES if "rejection" in meta else missing
+    # A clip about to be decided again may be kept this time.
+    stays_rejected = "rejection" in meta and not missing & DECISION_STAGES
+    return missing - KEPT_ONLY_STAGES if stays_rejected else missing
 
 
 def read_clip_state(clip: Clip, context: RunContext) -> Clip:
@@ -30,18 +32,24 @@ def read_clip_state(clip: Clip, context: RunContext) -> Clip:
     otherwise it stays ``pending``, with ``redone`` set when only a later stage is missing.
     """
     meta = read_json_if_there(meta_uri(context.root, clip.clip_id))
-    if meta is not None:
-        return _committed(clip, meta, context)
-    for stage in CLIP_STAGES:
-        failure = read_json_if_there(failure_uri(context.root, stage, clip.clip_id))
-        if failure is not None:
-            return clip.failed(Failure(stage, failure["reason"], failure["message"]))
-    return clip
-
-
-def _committed(clip: Clip, meta: dict[str, Any], context: RunContext) -> Clip:
-    if not missing_stages(context, meta):
+    if meta is not None and not missing_stages(context, meta):
         return clip.updated(outcome="committed")
+    failure = read_clip_failure(clip.clip_id, context)
+    if failure is not None:
+        return clip.failed(failure)
+    return clip if meta is None else _redone(clip, meta)
+
+
+def read_clip_failure(clip_id: str, context: RunContext) -> Failure | None:
+    """Return what the clip's failure file says, None when there is none."""
+    for stage in CLIP_STAGES:
+        content = read_json_if_there(failure_uri(context.root, stage, clip_id))
+        if content is not None:
+            return Failure(stage, content["reason"], content["message"])
+    return None
+
+
+def _redone(clip: Clip, meta: dict[str, Any]) -> Clip:
     motion = meta.get("motion_score", {})
     scores = tuple((f"motion_{name}", float(value)) for name, value in sorted(motion.items()))
     return clip.updated(redone=True, scores=scores)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from transforms.clips.chunk_tally import ChunkTally, commit_chunk
-from transforms.clips.clip_state import CLIP_STAGES
-from transforms.clips.layout import failure_uri, meta_uri
+from transforms.clips.clip_state import read_clip_failure
+from transforms.clips.layout import meta_uri
 from transforms.clips.plan import read_plan
 from transforms.clips.write_clips import ChunkKey
 from transforms.json_files import read_json_if_there
-from transforms.records import Failure
 from transforms.run_context import RunContext
 
 
@@ -22,23 +21,17 @@ def finish_chunk(key: ChunkKey, context: RunContext) -> int:
     plan = read_plan(plan_uri)
     tally = ChunkTally(plan, chunk_index)
     for span in plan.chunk_spans(chunk_index):
+        # A committed clip may fail at a stage turned on later: then it is failed.
+        failure = read_clip_failure(span.clip_id, context)
         meta = read_json_if_there(meta_uri(context.root, span.clip_id))
-        if meta is not None:
+        if failure is not None:
+            tally.failures[span.clip_id] = failure
+        elif meta is not None:
             tally.metas.append(meta)
-        else:
-            tally.failures.update(_failure(span.clip_id, context))
     if not tally.complete:
         return 0
     commit_chunk(tally, context)
     return 1
-
-
-def _failure(clip_id: str, context: RunContext) -> dict[str, Failure]:
-    for stage in CLIP_STAGES:
-        content = read_json_if_there(failure_uri(context.root, stage, clip_id))
-        if content is not None:
-            return {clip_id: Failure(stage, content["reason"], content["message"])}
-    return {}
 
 
 @dataclass

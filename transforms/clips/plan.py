@@ -11,6 +11,7 @@ from transforms.json_files import read_json
 from transforms.json_records import from_plain, to_plain
 from transforms.records import Span, SplitVideo, Video, VideoFacts
 from transforms.run_context import SCHEMA_VERSION
+from transforms.storage.open_storage import storage_for
 
 CHUNK_UNIT_SECONDS = 8
 """``clip_re_chunk_size`` counts in these (contract §1.6)."""
@@ -82,9 +83,13 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **to_plain(plan)}
 
 
-@functools.lru_cache(maxsize=8)
 def read_plan(uri: str) -> Plan:
-    """Return the plan at ``uri``; a plan never changes once written, so a process keeps a few."""
+    """Return the plan at ``uri``; a process keeps the few it read last."""
+    return _read_version(uri, storage_for(uri).stat(uri).version)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_version(uri: str, _version: str) -> Plan:
     return from_plain(Plan, read_json(uri))
 
 

@@ -12,6 +12,8 @@ from transforms.clips.layout import (
     PROCESSED_VIDEOS,
     chunk_record_uri,
     failure_uri,
+    packet_index_uri,
+    plan_uri,
     video_record_uri,
 )
 from transforms.json_files import read_json_if_there
@@ -89,16 +91,25 @@ def record_state(context: RunContext, record: dict[str, Any]) -> VideoState:
 
 
 def reopen_failed(context: RunContext, video: Video) -> None:
-    """Remove what says that the video or clips of it failed: first the record, then the failure."""
+    """Remove what says that the video or clips of it failed: first the record, then the failure.
+
+    A video of which nothing is committed is planned anew, because its file may have been mended.
+    """
     storage = storage_for(context.root)
     for stage in VIDEO_STAGES:
         storage.delete(failure_uri(context.root, stage, video.video_uuid))
     record = read_json_if_there(video_record_uri(context.root, video.rel))
+    num_committed = 0
     for index in range(record["num_clip_chunks"] if record else 0):
         uri = chunk_record_uri(context.root, video.rel, index)
         chunk = read_json_if_there(uri)
+        num_committed += chunk["num_clips_transcoded"] if chunk else 1
         if chunk is None or not chunk["num_clips_failed"]:
             continue
         storage.delete(uri)
         for clip in chunk["failed_clips"]:
             storage.delete(failure_uri(context.root, clip["stage"], clip["span_uuid"]))
+    if not num_committed:
+        storage.delete(video_record_uri(context.root, video.rel))
+        storage.delete(packet_index_uri(context.root, video.video_uuid))
+        storage.delete(plan_uri(context.root, video.video_uuid))

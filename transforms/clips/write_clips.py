@@ -50,9 +50,9 @@ class _WriteClips(beam.DoFn):
 
     def process(self, clip: Clip) -> None:
         key = (clip.plan_uri, clip.chunk_index)
-        tally = self._tallies.setdefault(
-            key, ChunkTally(read_plan(clip.plan_uri), clip.chunk_index)
-        )
+        if key not in self._tallies:
+            self._tallies[key] = ChunkTally(read_plan(clip.plan_uri), clip.chunk_index)
+        tally = self._tallies[key]
         _write(clip, tally, self._context)
         if tally.complete:
             commit_chunk(self._tallies.pop(key), self._context)

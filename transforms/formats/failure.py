@@ -36,8 +36,8 @@ class VideoFailure(Failure):
 class ClipFailure(Failure):
     """A planned clip that could not be made; the other clips of its video are not concerned."""
 
-    stage: Literal["cut", "look", "write"] = ours()
-    """Where it failed: cutting it from the source, decoding the finished clip, storing it."""
+    stage: Literal["cut", "look"] = ours()
+    """Where it failed: cutting it from the source, or decoding the finished clip."""
     duration_span: tuple[Seconds, Seconds] = ours(unit="seconds")
     """Start and end of the clip in the source."""
     chunk_index: Count = ours()

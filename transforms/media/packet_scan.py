@@ -44,7 +44,7 @@ class PacketScan:
     index: IndexEntries
     """The container's index before reading."""
     end_seconds: float
-    """Latest end of any stream's packets, counted from the file's start time."""
+    """Latest end of any stream's packets, counted from time 0 or from an earlier start."""
     file_size: int
 
     def missing(self, facts: VideoFacts) -> str:
@@ -119,7 +119,8 @@ def scan_packets(
         keyframes=np.flatnonzero(np.array(key, dtype=np.bool_)),
         pts_usable=usable and not packed,
         index=index,
-        end_seconds=end_seconds - (container.start_time or 0) / av.time_base,
+        # Muxers state the duration from time 0 or from the first packet: the milder counts.
+        end_seconds=end_seconds - min(0.0, (container.start_time or 0) / av.time_base),
         file_size=container.size,
     )
 
