@@ -18,7 +18,7 @@ from transforms.clips.plan import read_plan
 from transforms.errors import MediaError
 from transforms.ingest.list_videos import Listing
 from transforms.ingest.probe_videos import probe_video
-from transforms.ingest.select_videos import select_videos
+from transforms.ingest.select_videos import Selection
 from transforms.records import ProbedVideo, SplitVideo, Video
 from transforms.run_context import RunContext
 from transforms.shots.fixed_stride import split_fixed_stride
@@ -45,15 +45,16 @@ class Outlook:
     """(relative path, error) of videos that cannot be probed or split."""
 
 
-def look_ahead(config: SplitConfig | CurateConfig, prepared: PreparedSplit) -> Outlook:
-    """Return what a run would find now; reads headers and records, writes nothing.
+def look_ahead(
+    config: SplitConfig | CurateConfig, prepared: PreparedSplit, selection: Selection
+) -> Outlook:
+    """Return what a run on this selection would find; reads headers and records, writes nothing.
 
     Raises:
         UsageError: No input is given, or a listed path lies outside it.
         StorageError: The input or the output cannot be read.
     """
     context = prepared.context
-    selection = select_videos(config.input, context)
     splits: list[SplitVideo] = []
     failures: list[tuple[str, MediaError]] = []
     with ThreadPoolExecutor(_PROBE_THREADS) as pool:

@@ -11,7 +11,9 @@ from typing import Any
 from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig, flat
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
+from beam_pipeline.outlook import look_ahead, predict_split
 from beam_pipeline.overwrite import remove_output
+from beam_pipeline.prediction import Actual, Prediction, predicted_vs_actual
 from beam_pipeline.preflight import (
     check_apart,
     check_dataset_root,
@@ -35,6 +37,7 @@ from runners import direct
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import all_selected_videos
+from transforms.ingest.select_videos import select_videos
 from transforms.json_files import read_json
 from transforms.progress import TotalsReader, flush_counts, forget_counts
 from transforms.shards.dataset_state import check_dataset
@@ -42,6 +45,8 @@ from transforms.shards.dataset_state import check_dataset
 _logger = logging.getLogger(__name__)
 
 AnyConfig = SplitConfig | ShardConfig | CurateConfig
+PREDICTED_VIDEOS = 500
+"""A run of more videos is not predicted: it would probe them all before its first clip."""
 
 
 def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> int:
@@ -61,6 +66,8 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
     with run_scratch(config.run.scratch_path, new_run_id()) as scratch:
         run = _PreparedRun(pipeline, config, scratch, beam_flags, resolved)
         run.store()
+        prediction = run.predict()
+        predicted_at = time.monotonic()
         try:
             with ProgressDisplay(
                 run.progress_folder, interval_seconds=config.run.progress_interval_s
@@ -72,7 +79,16 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
             # What still waits after an error would be written into a folder that is gone.
             forget_counts(run.progress_folder)
         ledger = run.verify()
-        run.report(ledger, totals, time.monotonic() - started_at)
+        now = time.monotonic()
+        run.report(ledger, totals, now - started_at)
+        if prediction is not None:
+            actual = Actual(
+                num_videos=int(totals.get("videos_selected", 0)),
+                num_clips=int(totals.get("clips_cut", 0)),
+                num_bytes=totals.get("bytes_written", 0.0),
+                seconds=now - predicted_at,
+            )
+            print("\n".join(f"  {line}" for line in predicted_vs_actual(prediction, actual)))
     if ledger is None:
         return EXIT_OK
     if reason := failed_because(ledger, config.run.max_failed_share):
@@ -124,6 +140,16 @@ class _PreparedRun:
             RunOptions(self._pipeline, flat(self._config), self._resolved, fingerprints),
             accept_changes=self._config.run.accept_changes,
         )
+
+    def predict(self) -> Prediction | None:
+        """Return what the run will take; None when nothing is left, or too much to probe twice."""
+        config, split = self._config, self._split
+        if isinstance(config, ShardConfig) or split is None or not config.run.predict:
+            return None
+        selection = select_videos(config.input, split.context)
+        if not 0 < len(selection.videos) <= PREDICTED_VIDEOS:
+            return None
+        return predict_split(config, split, look_ahead(config, split, selection))
 
     def build(self, root: Any) -> None:
         """Attach the graph."""

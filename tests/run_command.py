@@ -34,6 +34,7 @@ class Curated:
                 str(self.raw),
                 "--output_clip_path",
                 str(self.out),
+                "--no-predict",
                 *options,
             ]
         )

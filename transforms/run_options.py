@@ -28,5 +28,7 @@ class Run(Section):
     """Time between progress lines when the output is not a terminal."""
     verbose: bool = False
     """Log at debug level."""
+    predict: bool = True
+    """Cut for about two seconds before the run, to compare predicted with actual at its end."""
     perf_profile: bool = True
     """Write seconds per stage to ``performance_stats_N.json``."""

@@ -46,6 +46,7 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     # A run imports Beam too: what that takes here, it will take there.
     started_at = time.monotonic()
     from beam_pipeline.outlook import look_ahead, predict_split  # noqa: PLC0415
+    from transforms.ingest.select_videos import select_videos  # noqa: PLC0415
 
     start_seconds = time.monotonic() - started_at
     check_input(config.input)
@@ -56,7 +57,8 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     )
     for warning in prepared.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
-    outlook = look_ahead(config, prepared)
+    selection = select_videos(config.input, prepared.context)
+    outlook = look_ahead(config, prepared, selection)
     lines = [*outlook_lines(outlook, absolute(paths[0]))]
     if outlook.left:
         prediction = predict_split(config, prepared, outlook, start_seconds=start_seconds)
