@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -115,7 +116,9 @@ def test_tars_that_do_not_belong_together_are_an_error(dataset):
         list(read_samples([(tars[0][0], tars[-1][1])]))
 
 
-@pytest.mark.skipif(not HAS_TORCH, reason="needs torch (extra: models)")
+@pytest.mark.skipif(
+    not HAS_TORCH and os.environ.get("REQUIRE_TORCH") != "1", reason="needs torch (extra: models)"
+)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_data_loader_gives_every_sample_once(dataset, workers, capsys):
     expected = sorted(meta["key"] for _, meta in read_samples(list_tars(dataset)))
