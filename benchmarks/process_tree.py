@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+LOOKS_BETWEEN_SEARCHES = 5
+"""Looking for new processes takes longer than looking at those known."""
 _KIB = 1024
 
 
@@ -21,9 +24,10 @@ class Cost:
     """User and system time of all processes that were waited for."""
     wall_seconds: float
     peak_bytes: int
-    """Largest sum over all processes alive at one time; memory they share counts once."""
-    peak_bytes_of_root: int
-    """Largest share of the command's first process."""
+    """Largest sum over all processes alive at one time; memory they share counts once. Of a library
+    that other programs use at that time too, it is only a share."""
+    peak_own_bytes_of_root: int
+    """Most memory of the command's first process that no file on disk stands behind."""
     most_processes: int
     """Most processes alive at one time."""
 
@@ -33,7 +37,7 @@ def measure(
     *,
     log: Path,
     environment: Mapping[str, str] | None = None,
-    every_seconds: float = 0.05,
+    every_seconds: float = 0.1,
 ) -> Cost:
     """Run a command to its end and return what it cost.
 
@@ -69,7 +73,7 @@ def measure(
         processor_seconds=usage.ru_utime + usage.ru_stime,
         wall_seconds=wall_seconds,
         peak_bytes=memory.peak_bytes,
-        peak_bytes_of_root=memory.peak_bytes_of_root,
+        peak_own_bytes_of_root=memory.peak_own_bytes_of_root,
         most_processes=memory.most_processes,
     )
 
@@ -78,7 +82,7 @@ class _Memory:
     """Watches the memory of a process and its descendants from a thread."""
 
     def __init__(self, root: int, every_seconds: float) -> None:
-        self.peak_bytes = self.peak_bytes_of_root = self.most_processes = 0
+        self.peak_bytes = self.peak_own_bytes_of_root = self.most_processes = 0
         self._root = root
         self._every_seconds = every_seconds
         self._stopped = threading.Event()
@@ -91,15 +95,20 @@ class _Memory:
         self._thread.join()
 
     def _watch(self) -> None:
+        pids: list[int] = []
+        looks = itertools.count()
         while not self._stopped.wait(self._every_seconds):
-            sizes = {pid: _proportional_bytes(pid) for pid in _tree(self._root)}
-            self.peak_bytes = max(self.peak_bytes, sum(sizes.values()))
-            self.peak_bytes_of_root = max(self.peak_bytes_of_root, sizes[self._root])
-            self.most_processes = max(self.most_processes, len(sizes))
+            if next(looks) % LOOKS_BETWEEN_SEARCHES == 0:
+                pids = _tree(self._root)
+            sizes = [_sizes(pid) for pid in pids]
+            self.peak_bytes = max(self.peak_bytes, sum(size["Pss"] for size in sizes))
+            own_bytes = sizes[0]["Anonymous"]
+            self.peak_own_bytes_of_root = max(self.peak_own_bytes_of_root, own_bytes)
+            self.most_processes = max(self.most_processes, len(pids))
 
 
-def _tree(root: int) -> Iterable[int]:
-    """Return the process and all that descend from it, as far as they are there."""
+def _tree(root: int) -> list[int]:
+    """Return the process, first, and all that descend from it."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):  # noqa: PTH208 - names are all that is needed
         if entry.isdigit():
@@ -118,11 +127,15 @@ def _parent(pid: str) -> int:
     return int(text.rpartition(")")[2].split()[1])
 
 
-def _proportional_bytes(pid: int) -> int:
-    """Return the PSS of a process: a page that n processes share counts 1/n; 0 when it ended."""
+def _sizes(pid: int) -> dict[str, int]:
+    """Return bytes of a process; of ``Pss``, a page that n processes share counts 1/n.
+
+    A process that has ended has zero of everything.
+    """
     try:
-        text = Path("/proc", str(pid), "smaps_rollup").read_text()
+        lines = Path("/proc", str(pid), "smaps_rollup").read_text().splitlines()[1:]
     except (FileNotFoundError, ProcessLookupError):
-        return 0
-    sizes = [line.split()[1] for line in text.splitlines() if line.startswith("Pss:")]
-    return int(sizes[0]) * _KIB if sizes else 0
+        lines = []
+    fields = (line.split() for line in lines)
+    sizes = {name.rstrip(":"): int(kib) * _KIB for name, kib, *_ in fields}
+    return {"Pss": 0, "Anonymous": 0, **sizes}
