@@ -8,8 +8,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
+
+from transforms.media.scaling import EXACT_BICUBIC
 
 MAX_TILES = 24
 GAP = 6
@@ -18,7 +20,6 @@ BACKGROUND = 24
 """Grey level around the tiles and beside pictures that do not fill theirs."""
 UNREADABLE = 128
 """Grey level of the tile of a clip that does not decode."""
-SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 
 def contact_sheet(
@@ -126,7 +127,7 @@ def _fit(
         max(1, round(displayed_width * scale)),
         max(1, round(frame.height * scale)),
         format="rgb24",
-        interpolation=SCALING,
+        interpolation=EXACT_BICUBIC,
         dst_colorspace=Colorspace.DEFAULT,
         dst_color_range=ColorRange.JPEG,
         threads=1,

@@ -9,11 +9,11 @@ import av
 import av.filter
 import numpy as np
 from av.sidedata.sidedata import SideData
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from transforms.errors import MediaError
+from transforms.media.scaling import EXACT_BICUBIC
 
-_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 """The same bytes whatever the processor can do."""
 _BT709 = 1
 """FFmpeg's number for the BT.709 matrix."""
@@ -68,7 +68,7 @@ class Upright:
                 src_color_range=None if self._is_rgb else self._range,
                 dst_color_range=self._range,
                 dst_colorspace=Colorspace.ITU709 if self._is_rgb else None,
-                interpolation=_SCALER,
+                interpolation=EXACT_BICUBIC,
                 threads=1,
             )
         if self._graph is not None:

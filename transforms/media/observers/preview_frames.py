@@ -9,17 +9,17 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from transforms.annotate.windows import inclusive_window
 from transforms.media.look_settings import PreviewSettings
 from transforms.media.observers.observer import Findings
+from transforms.media.scaling import EXACT_BICUBIC
 
 WEBP_OPTIONS = {"lossless": "0", "compression_level": "6", "quality": "50"}
 """Upstream's. The encoder is ``libwebp``, which codes each picture by itself: ``libwebp_anim``
 would hold a whole window in memory and merge equal pictures into one."""
 
-SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 """Bicubic, computed the same way on every processor."""
 
 MAX_SIDE = 16383
@@ -130,7 +130,7 @@ class WindowPreview:
             frame,
             *self._size,
             format="yuv420p",
-            interpolation=SCALING,
+            interpolation=EXACT_BICUBIC,
             dst_colorspace=Colorspace.ITU601,
             dst_color_range=ColorRange.MPEG,
             threads=1,
