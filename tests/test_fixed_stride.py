@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -28,8 +29,8 @@ def test_clip_ids_are_upstreams(source: str, start: float, end: float, expected:
     assert clip_uuid(source, start, end) == expected
 
 
-def split(seconds: float, *, length: float, minimum: float, fps: int = 10, limit: int = 0) -> SplitVideo:
-    facts = make_facts(duration_seconds=seconds, average_rate=Fraction(fps))
+def split(seconds: float, *, length: float, minimum: float, limit: int = 0) -> SplitVideo:
+    facts = make_facts(duration_seconds=seconds, average_rate=Fraction(10))
     video = Video("/v/a.mp4", "a.mp4", "s3://bucket/raw/sample.mp4", 1)
     config = Splitting(
         fixed_stride_split_duration=length,
@@ -113,7 +114,7 @@ def test_pieces_tile_the_video(tenths: int, length: float) -> None:
     assert pieces[0].start == 0
     assert pieces[-1].end is None
     assert pieces[-1].end_seconds == end
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in pairwise(pieces):
         assert before.end == after.start
         assert before.end_seconds == after.start_seconds
         assert after.start - before.start == Fraction(length)

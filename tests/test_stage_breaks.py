@@ -44,9 +44,7 @@ def fused_stages(build: Build) -> list[str]:
     build(pipeline)
     runner = fn_runner.FnApiRunner()
     _, stages = runner.create_stages(pipeline.to_runner_api(default_environment=None))
-    return [
-        " ".join(transform.unique_name for transform in stage.transforms) for stage in stages
-    ]
+    return [" ".join(transform.unique_name for transform in stage.transforms) for stage in stages]
 
 
 def stage_of(step: str, stages: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""What may differ between two runs of the same command on the same input; everything else may not."""
+"""What may differ between two runs of the same command on the same input; nothing else may."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Section(BaseModel):
     """The switch of this section that may be ``auto``, if there is one."""
 
     def not_built(self) -> str | None:
-        """Return why this section cannot run yet, naming option, value and ways on; None if it can."""
+        """Return why this section cannot run yet, with the ways on; None if it can."""
         return None
 
     def decide_auto(self) -> tuple[bool, str]:
@@ -37,7 +37,7 @@ class Section(BaseModel):
 
 
 def option(default: Any, *, unit: str = "", **bounds: Any) -> Any:
-    """Return the declaration of an option with a unit such as ``seconds``, ``frames`` or ``MiB``."""
+    """Return the declaration of an option with a unit such as ``seconds`` or ``frames``."""
     return Field(default, json_schema_extra={"unit": unit} if unit else None, **bounds)
 
 

@@ -1,4 +1,4 @@
-"""The metadata of a clip, ``metas/v0/{uuid}.json`` (contract §1.16): its existence is the commit."""
+"""The metadata of a clip, ``metas/v0/{uuid}.json`` (contract §1.16); the commit of the clip."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from transforms.annotate.windows import inclusive_window
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.clips.layout import clip_uri
 from transforms.clips.plan import Plan
-from transforms.records import Clip, ClipFile, Window
 from transforms.json_records import to_plain
+from transforms.records import Clip, ClipFile, Window
 from transforms.run_context import DECISION_STAGES, SCHEMA_VERSION, RunContext
 
 

@@ -35,7 +35,7 @@ def commit_clip(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
 
 
 def _publish(meta: dict[str, Any], path: Path) -> None:
-    """Store the mp4; what an interrupted run left there without metadata is checked, not trusted."""
+    """Store the mp4; what an interrupted run left there is checked, not trusted."""
     uri = meta["clip_location"]
     storage = storage_for(uri)
     if not path.exists():

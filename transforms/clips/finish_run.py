@@ -71,9 +71,7 @@ def raise_if_false(ledger: Ledger) -> None:
         )
 
 
-def _file_run(
-    context: RunContext, current: dict[str, Any], ledger: Ledger, minutes: float
-) -> None:
+def _file_run(context: RunContext, current: dict[str, Any], ledger: Ledger, minutes: float) -> None:
     record = {
         **current,
         "schema_version": SCHEMA_VERSION,

@@ -104,10 +104,7 @@ def _totals(videos: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "total_prompt_tokens": sum(video["total_prompt_tokens"] for video in done),
         "total_output_tokens": sum(video["total_output_tokens"] for video in done),
         "total_num_clips_failed": sum(len(video["failed_clips"]) for video in done),
-        **{
-            f"total_{name}": sum(video[name] for video in done)
-            for name in CLIP_COUNTERS
-        },
+        **{f"total_{name}": sum(video[name] for video in done) for name in CLIP_COUNTERS},
     }
 
 

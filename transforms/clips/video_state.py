@@ -75,7 +75,7 @@ def _state(context: RunContext, video: Video, records: set[str], failed: set[str
 def chunk_state(
     context: RunContext, rel: str, chunk_index: int, records: set[str] | None = None
 ) -> VideoState:
-    """Return the state of a chunk from its record; ``records`` saves asking for what is not there."""
+    """Return the state of a chunk from its record; ``records`` names all there are."""
     uri = chunk_record_uri(context.root, rel, chunk_index)
     record = read_json_if_there(uri) if records is None or uri in records else None
     if record is None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import apache_beam as beam
 
+from transforms.errors import MediaError
 from transforms.failures import skip_failed
 from transforms.media.probe import probe
-from transforms.errors import MediaError
 from transforms.progress import count
 from transforms.records import ProbedVideo, Video
 from transforms.run_context import RunContext

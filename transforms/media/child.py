@@ -67,7 +67,7 @@ def main(scratch: Path, parent: int) -> int:
 
 def _no_room(scratch: Path, error: OSError | av.FFmpegError) -> str:
     """Return which folder has no room: scratch, unless the error names a file elsewhere."""
-    reason = os.strerror(error.errno)
+    reason = os.strerror(error.errno or 0)
     file = getattr(error, "filename", None)
     if file and not Path(os.fsdecode(file)).absolute().is_relative_to(scratch):
         return f"{file}: {reason}"

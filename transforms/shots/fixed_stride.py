@@ -34,8 +34,8 @@ def stride_pieces(end_seconds: float, *, length_seconds: float) -> Iterator[Stri
     exact times are multiples of the length.
 
     Example:
-        >>> [(piece.start_seconds, piece.end_seconds) for piece in stride_pieces(25, length_seconds=10)]
-        [(0.0, 10.0), (10.0, 20.0), (20.0, 25)]
+        >>> [piece.end_seconds for piece in stride_pieces(25, length_seconds=10)]
+        [10.0, 20.0, 25]
     """
     start, number, length = 0.0, 0, Fraction(length_seconds)
     while start < end_seconds:

@@ -10,7 +10,7 @@ from transforms.records import VideoFacts
 
 
 def clip_uuid(source_id: str, start: float | int, end: float | int) -> str:
-    """Return upstream's clip id: uuid5 of path, start and end as Python prints them (contract §1.5).
+    """Return upstream's clip id: uuid5 of path, start, end as Python prints them (contract §1.5).
 
     Example:
         >>> clip_uuid("s3://bucket/raw/sample.mp4", 0.0, 10.0)

@@ -30,7 +30,7 @@ class ObjectStat:
 
 
 ProblemHandler = Callable[[str, str], None]
-"""Called with (uri, reason) for what a listing cannot enter: a loop, a pipe, an unreadable folder."""
+"""Called with (uri, reason) for what a listing cannot enter: a loop, a pipe, ..."""
 
 
 class Storage(Protocol):
@@ -77,5 +77,5 @@ class Storage(Protocol):
         ...
 
     def local_file(self, uri: str, scratch: Path) -> AbstractContextManager[Path]:
-        """Return a context with a local path to read from: the file itself, or a copy in scratch."""
+        """Return a context with a local path to read: the file itself, or a copy in scratch."""
         ...

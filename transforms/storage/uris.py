@@ -15,7 +15,7 @@ def scheme_of(uri: str) -> str:
 
 
 def absolute(uri: str) -> str:
-    """Return a local path made absolute without resolving symlinks; other URIs without end slash."""
+    """Return a local path made absolute without resolving symlinks; other URIs less end slash."""
     if scheme_of(uri):
         return uri.rstrip("/")
     return os.path.abspath(os.path.expanduser(uri))
