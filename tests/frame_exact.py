@@ -40,6 +40,22 @@ class Shown:
         """The block code of every frame."""
         return [read_code(picture) for picture in self.pictures]
 
+    @functools.cached_property
+    def rows(self) -> np.ndarray:
+        """The pictures as numbers to calculate with. Shape (T, H * W)."""
+        return self.pictures.reshape(len(self.pictures), -1).astype(np.float64)
+
+    @functools.cached_property
+    def squares(self) -> np.ndarray:
+        """Each picture's sum of squares."""
+        return (self.rows**2).sum(axis=1)
+
+    @functools.cached_property
+    def steps(self) -> np.ndarray:
+        """Each frame's mean absolute difference from the neighbour that is more like it."""
+        steps = np.abs(np.diff(self.rows, axis=0)).mean(axis=1)
+        return np.minimum(np.append(np.inf, steps), np.append(steps, np.inf))
+
 
 def shown(path: Path, *, size: str = "", upright: bool = True) -> Shown:
     """Return every frame of the stream that ffmpeg chooses (the largest), decoded in one thread.
@@ -122,9 +138,9 @@ def likeness_problems(
     Only frames that differ from both neighbours in the source, by at least ``least_step`` grey
     levels on average, can be told. All other source frames compete.
     """
-    telling = _steps(source.pictures) >= least_step
+    telling = source.steps >= least_step
     problems, num_told = [], 0
-    nearest = _nearest(clip.pictures, source.pictures)
+    nearest = _nearest(clip, source)
     for place, number in enumerate(expected[: len(nearest)]):
         if not telling[number]:
             continue
@@ -134,20 +150,9 @@ def likeness_problems(
     return problems, num_told
 
 
-def _steps(pictures: np.ndarray) -> np.ndarray:
-    """Return each frame's mean absolute difference from the neighbour that is more like it."""
-    if len(pictures) < 2:
-        return np.full(len(pictures), np.inf)
-    flat = pictures.reshape(len(pictures), -1).astype(np.int16)
-    steps = np.abs(np.diff(flat, axis=0)).mean(axis=1)
-    return np.minimum(np.append(np.inf, steps), np.append(steps, np.inf))
-
-
-def _nearest(clip: np.ndarray, source: np.ndarray) -> np.ndarray:
+def _nearest(clip: Shown, source: Shown) -> np.ndarray:
     """Return the number of the source frame with the smallest squared difference, per frame."""
-    ours = clip.reshape(len(clip), -1).astype(np.float64)
-    theirs = source.reshape(len(source), -1).astype(np.float64)
-    distances = (theirs**2).sum(axis=1)[None] - 2 * ours @ theirs.T
+    distances = source.squares[None] - 2 * clip.rows @ source.rows.T
     return distances.argmin(axis=1)
 
 
