@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from transforms.clips.layout import FAILURES
@@ -51,12 +50,15 @@ def failed_items(root: str) -> list[dict[str, Any]]:
 
 
 def failure_lines(failures: list[dict[str, Any]]) -> list[str]:
-    """Return one line per stage, reason and message; the most frequent ones first."""
-    frequency = Counter((item["stage"], item["reason"], item["message"]) for item in failures)
+    """Return one line per video, stage and reason, with one message; the most frequent first."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for item in failures:
+        key = (item["stage"], item["reason"], item["rel"])
+        alike.setdefault(key, []).append(item["message"])
     lines = [
-        f"{stage} {reason}{f' ({number} times)' if number > 1 else ''}: {message}"
-        for (stage, reason, message), number in sorted(
-            frequency.items(), key=lambda item: (-item[1], item[0])
+        f"{stage} {reason}{f' ({len(texts)} times)' if len(texts) > 1 else ''}: {min(texts)}"
+        for (stage, reason, _), texts in sorted(
+            alike.items(), key=lambda item: (-len(item[1]), item[0])
         )
     ]
     if len(lines) > FAILURES_SHOWN:
