@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-LOOKS_BETWEEN_SEARCHES = 5
+LOOKS_BETWEEN_SEARCHES = 10
 """Looking for new processes takes longer than looking at those known."""
 _KIB = 1024
 
@@ -24,8 +24,8 @@ class Cost:
     """User and system time of all processes that were waited for."""
     wall_seconds: float
     peak_bytes: int
-    """Largest sum over all processes alive at one time; memory they share counts once. Of a library
-    that other programs use at that time too, it is only a share."""
+    """Largest sum over all processes alive at one time: an upper bound, as what they share counts
+    in each of them."""
     peak_own_bytes_of_root: int
     """Most memory of the command's first process that no file on disk stands behind."""
     most_processes: int
@@ -37,7 +37,7 @@ def measure(
     *,
     log: Path,
     environment: Mapping[str, str] | None = None,
-    every_seconds: float = 0.1,
+    every_seconds: float = 0.05,
 ) -> Cost:
     """Run a command to its end and return what it cost.
 
@@ -101,8 +101,8 @@ class _Memory:
             if next(looks) % LOOKS_BETWEEN_SEARCHES == 0:
                 pids = _tree(self._root)
             sizes = [_sizes(pid) for pid in pids]
-            self.peak_bytes = max(self.peak_bytes, sum(size["Pss"] for size in sizes))
-            own_bytes = sizes[0]["Anonymous"]
+            self.peak_bytes = max(self.peak_bytes, sum(size["VmRSS"] for size in sizes))
+            own_bytes = sizes[0]["RssAnon"]
             self.peak_own_bytes_of_root = max(self.peak_own_bytes_of_root, own_bytes)
             self.most_processes = max(self.most_processes, len(pids))
 
@@ -128,14 +128,14 @@ def _parent(pid: str) -> int:
 
 
 def _sizes(pid: int) -> dict[str, int]:
-    """Return bytes of a process; of ``Pss``, a page that n processes share counts 1/n.
+    """Return the bytes of a process in memory, by kind; zero when it has ended.
 
-    A process that has ended has zero of everything.
+    The kernel counts these anyway; shares of common pages (PSS) would cost milliseconds each time,
+    and would depend on which other programs run.
     """
     try:
-        lines = Path("/proc", str(pid), "smaps_rollup").read_text().splitlines()[1:]
+        lines = Path("/proc", str(pid), "status").read_text(errors="replace").splitlines()
     except (FileNotFoundError, ProcessLookupError):
         lines = []
-    fields = (line.split() for line in lines)
-    sizes = {name.rstrip(":"): int(kib) * _KIB for name, kib, *_ in fields}
-    return {"Pss": 0, "Anonymous": 0, **sizes}
+    fields = (line.split() for line in lines if line.startswith(("VmRSS:", "RssAnon:")))
+    return {"VmRSS": 0, "RssAnon": 0, **{name[:-1]: int(kib) * _KIB for name, kib, _ in fields}}

@@ -30,7 +30,6 @@ TARGET_RATIO = 1.15
 TARGET_OF_SHORT_CLIPS = 1.5
 LONGEST_FILE_SECONDS = 150.0
 SEED = 7
-SAMPLE_EVERY_SECONDS = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,14 +57,11 @@ class Job:
         (self.folder / name).mkdir(parents=True)
         # What the measurement before left to be written to disk is not this one's work.
         os.sync()
-        return self._measure(command)
+        return self.measure_again(command)
 
     def measure_again(self, command: list[str]) -> Cost:
         """Run a command on what it left before."""
-        return self._measure(command)
-
-    def _measure(self, command: list[str]) -> Cost:
-        return measure(command, log=self.folder / "log.txt", every_seconds=SAMPLE_EVERY_SECONDS)
+        return measure(command, log=self.folder / "log.txt")
 
 
 def draw_sources(work: Path, *, seconds: float, height: int, single_keyframe: bool) -> Job:
