@@ -12,7 +12,7 @@ from transforms.clips.layout import METAS, summary_uri
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.list_videos import VideoInput, list_videos
 from transforms.machine_locks import lock_folder
-from transforms.storage.interface import NotFoundError, StorageError
+from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import absolute, is_inside, join, relative, scheme_of
 
@@ -30,8 +30,8 @@ def check_input(config: VideoInput) -> None:
     _check_there(uri, name="input_video_path", what="a folder of videos or one video file")
     try:
         listing = list_videos(config)
-    except NotFoundError as error:
-        raise PreflightError(f"input: {error}") from error
+    except StorageError as error:
+        raise PreflightError(f"input: {error}; mend the list or the path") from error
     if listing.videos:
         return
     problems = "; ".join(f"{path} {reason}" for path, reason in listing.problems[:3])

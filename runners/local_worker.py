@@ -20,11 +20,14 @@ class _WithoutTracebacks:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._is_dropping = False
 
     def write(self, text: str) -> int:
-        if text.startswith("Traceback (most recent call last):\n ") and text.count("\n") > 1:
-            return len(text)
-        return self._stream.write(text)
+        is_end_of_line = self._is_dropping and text == "\n"
+        # One that ends the process is written line by line and gets through.
+        is_whole = text.startswith("Traceback (most recent call last):\n ")
+        self._is_dropping = is_whole
+        return len(text) if is_whole or is_end_of_line else self._stream.write(text)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)

@@ -91,6 +91,34 @@ def test_an_input_without_videos_is_refused(
     assert listing(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("written", "status", "needles"),
+    [
+        (None, 1, ["list.json", "no such file"]),
+        ("a.mp4", 1, ["list.json", "not valid JSON"]),
+        ('{"a.mp4": 1}', 2, ["list.json", "must be a JSON array of paths"]),
+        ('["/elsewhere/a.mp4"]', 2, ["/elsewhere/a.mp4 does not lie below input_video_path"]),
+        ('["RAW/gone.mp4"]', 1, ["raw/gone.mp4", "no such file"]),
+    ],
+    ids=["missing", "no json", "no array", "outside", "gone"],
+)
+def test_a_list_of_inputs_that_cannot_be_used_is_refused(
+    written: str | None, status: int, needles: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    raw, listed = tmp_path / "raw", tmp_path / "list.json"
+    raw.mkdir()
+    (raw / "a.mp4").write_bytes(b"x")
+    if written is not None:
+        listed.write_text(written.replace("RAW", str(raw)))
+    before = listing(tmp_path)
+    options = ("--input_video_list_json_path", listed)
+    ended = use(capsys, *split(raw, tmp_path / "out", *options))
+    assert ended.status == status
+    ended.told(*needles)
+    assert len(ended.complaints) == 1
+    assert listing(tmp_path) == before
+
+
 @dataclass(frozen=True)
 class FirstRun:
     """What a run over damaged files left."""

@@ -182,3 +182,12 @@ def test_libopenh264_is_replaced_with_one_warning(raw: Path, tmp_path: Path) -> 
     assert ended.status == 0
     ended.told("clips are encoded by libx264")
     assert sum(line.startswith("WARNING") for line in ended.err.splitlines()) == 1
+
+
+def test_the_traceback_of_a_complaint_is_shown_on_request(tmp_path: Path) -> None:
+    command = split(tmp_path / "nowhere", tmp_path / "out", "--verbose")
+    ended = use_process(*command)
+    assert ended.status == 1
+    assert ended.complaints
+    assert "Traceback (most recent call last)" in ended.err
+    assert not listing(tmp_path)
