@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from transforms.media.encode import EncodeSettings
 from transforms.json_records import from_plain, to_plain
+from transforms.media.encode import EncodeSettings
 from transforms.media.look_settings import LookSettings
 from transforms.records import ClipFile, Failure, VideoFacts
 
