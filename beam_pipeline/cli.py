@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     """Run the command that ``argv`` (without the program's name) asks for; return its exit status.
 
     The status is 0 when everything finished, 3 when it finished with few enough failures, 1 when
-    it failed, 2 for wrong use, 130 when it was interrupted (architecture §7).
+    it failed, 2 for wrong use, 130 when it was interrupted.
     """
     configure_logging(logging.WARNING)
     try:

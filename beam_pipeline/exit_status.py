@@ -1,4 +1,4 @@
-"""Exit statuses of the command (architecture: storage, commits, resume)."""
+"""Exit statuses of the command: what lies in the output decides."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from make_video import VideoSpec, make_video
 from wrong_use import Ended, listing, split, use, use_process
 
 Capture = pytest.CaptureFixture[str]
-# What is wrong with each file of the folder ``bad`` (its MANIFEST.tsv, media-facts.md).
+# What is wrong with each file of the folder ``bad``.
 BAD_REASONS = {
     "decord_corrupted.mp4": {"decode_error"},
     "fate_h264_brokensps.mp4": {"frame_size_change"},

@@ -1,4 +1,4 @@
-"""Where everything lies below the output root (contract §1.16, architecture §7)."""
+"""Where everything lies below the output root (contract §1.16)."""
 
 from __future__ import annotations
 

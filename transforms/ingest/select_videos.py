@@ -38,7 +38,7 @@ def select_videos(config: VideoInput, context: RunContext) -> Selection:
     """Return the run's selection without changing anything.
 
     The videos of an unfinished run come first and count against ``limit``; of the others those
-    that are neither done nor failed are added up to it (decisions: selection and runs).
+    that are neither done nor failed are added up to it.
     """
     listing = list_videos(config)
     states = read_states(context, listing.videos)

@@ -1,4 +1,4 @@
-"""Where everything lies below the dataset root (contract §2.2, §2.5, §2.7; architecture §9).
+"""Where everything lies below the dataset root (contract §2.2, §2.5, §2.7).
 
 Shards: ``{root}/{version}/{bin}/{kind}/part_000000/000000.tar``. What this program remembers lies
 in ``{root}/.work/{version}``: the plans and commits of each *generation* of the dataset. Generation
