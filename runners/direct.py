@@ -31,11 +31,6 @@ def prepare(beam_flags: list[str]) -> None:
     from apache_beam.runners.portability.fn_api_runner import worker_handlers  # noqa: PLC0415
 
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
-    # Workers are started with `python -m`: they find this program however it was found here.
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if root not in paths:
-        os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, paths)])
     if num_workers(beam_flags) is not None:
         check_workers_start()
 
@@ -77,8 +72,16 @@ def _runner(options: Any) -> Any:
         return FnApiRunner()
     direct.direct_running_mode = None
     level = logging.getLevelName(logging.getLogger().level)
-    command = f"exec {shlex.quote(sys.executable)} -m runners.local_worker {level}"
+    path, python = shlex.quote(_worker_path()), shlex.quote(sys.executable)
+    command = f"PYTHONPATH={path} exec {python} -m runners.local_worker {level}"
     return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command_string=command))
+
+
+def _worker_path() -> str:
+    """Return the PYTHONPATH with which ``python -m`` finds this program as it was found here."""
+    root = str(Path(__file__).resolve().parent.parent)
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return os.pathsep.join(paths if root in paths else [root, *paths])
 
 
 def num_workers(beam_flags: list[str]) -> int | None:
@@ -106,7 +109,12 @@ def check_workers_start() -> None:
     command = [sys.executable, "-c", f"import {imports}"]
     try:
         result = subprocess.run(
-            command, capture_output=True, text=True, timeout=START_SECONDS, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+            env={**os.environ, "PYTHONPATH": _worker_path()},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PreflightError(f"worker processes cannot start: {error}") from error
