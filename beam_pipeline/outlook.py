@@ -13,12 +13,12 @@ from beam_pipeline.calibration import calibrate
 from beam_pipeline.config import CurateConfig, SplitConfig
 from beam_pipeline.prediction import Prediction, predict
 from beam_pipeline.prepare import PreparedSplit
-from transforms.clips.layout import chunk_record_uri, plan_uri
 from transforms.clips.plan import read_plan
 from transforms.errors import MediaError
 from transforms.ingest.list_videos import Listing
 from transforms.ingest.probe_videos import probe_video
 from transforms.ingest.select_videos import Selection
+from transforms.layout import chunk_record_uri, plan_uri
 from transforms.records import ProbedVideo, SplitVideo, Video
 from transforms.run_context import RunContext
 from transforms.shots.fixed_stride import split_fixed_stride

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from transforms.clips.layout import OUTPUT_FOLDERS, summary_uri
+from transforms.layout import OUTPUT_FOLDERS, summary_uri
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative
 

@@ -8,9 +8,9 @@ import uuid
 from pathlib import Path
 
 from beam_pipeline.scratch import scratch_root
-from transforms.clips.layout import METAS, summary_uri
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.list_videos import VideoInput, list_videos
+from transforms.layout import METAS, summary_uri
 from transforms.machine_locks import lock_folder
 from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for

@@ -16,8 +16,8 @@ from runners.direct import num_workers
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
-from transforms.clips.layout import options_uri
 from transforms.json_files import read_json_if_there
+from transforms.layout import options_uri
 from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
 from transforms.media.look import LookSettings
 from transforms.media.observers.motion import MotionSettings

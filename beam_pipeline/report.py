@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from transforms.clips.layout import FAILURES
 from transforms.clips.ledger import Ledger
 from transforms.json_files import create_json, read_json
+from transforms.layout import FAILURES
 from transforms.run_context import SCHEMA_VERSION
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.clips.layout import options_uri
 from transforms.errors import UsageError
 from transforms.ingest.list_videos import VideoInput
 from transforms.json_files import read_json_if_there, write_json
+from transforms.layout import options_uri
 from transforms.run_context import SCHEMA_VERSION
 from transforms.run_options import Run
 

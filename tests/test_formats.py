@@ -18,11 +18,11 @@ from run_command import Curated
 
 import transforms
 from beam_pipeline.docs_formats import FORMATS, format_files
-from transforms.clips.layout import current_run_uri
 from transforms.formats.catalogue import FILE_KINDS, documents, kinds_of
 from transforms.formats.document import SchemaVersion, json_schema
 from transforms.ingest.list_videos import VideoInput
 from transforms.ingest.select_videos import begin_selection
+from transforms.layout import current_run_uri
 from transforms.run_context import SCHEMA_VERSION, RunContext
 from transforms.same_bytes import (
     EXEMPT_FAILURE_FIELDS,

@@ -18,8 +18,8 @@ from make_video import VideoSpec
 from shard_runs import dataset_run, files, members, shard
 from upstream_tree import TreeClip, write_summary, write_upstream_tree
 
-from transforms.clips.layout import clip_uri
 from transforms.errors import PreflightError
+from transforms.layout import clip_uri
 
 LONG = VideoSpec(seconds=2.0, keyframe_every=16, b_frames=2)
 """50 frames; keyframes at the window starts 0, 16, 32 (and 48, inside the extended window)."""

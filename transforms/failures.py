@@ -7,9 +7,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from transforms.clips.layout import failure_uri
 from transforms.errors import MediaError
 from transforms.json_files import create_json
+from transforms.layout import failure_uri
 from transforms.progress import count
 from transforms.records import Failure
 from transforms.run_context import SCHEMA_VERSION, RunContext

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.clips.chunk_record import chunk_record
-from transforms.clips.layout import chunk_record_uri, video_record_uri
 from transforms.clips.plan import Plan
 from transforms.clips.video_record import video_record
 from transforms.json_files import create_json, json_bytes, write_json
+from transforms.layout import chunk_record_uri, video_record_uri
 from transforms.records import Failure
 from transforms.run_context import RunContext
 from transforms.storage.open_storage import storage_for

@@ -6,9 +6,9 @@ from typing import Any
 
 from transforms.annotate.windows import inclusive_window
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
-from transforms.clips.layout import clip_uri
 from transforms.clips.plan import Plan
 from transforms.json_records import to_plain
+from transforms.layout import clip_uri
 from transforms.records import Clip, ClipFile, Window
 from transforms.run_context import DECISION_STAGES, SCHEMA_VERSION, RunContext
 

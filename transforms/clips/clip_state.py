@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from transforms.clips.layout import failure_uri, meta_uri
 from transforms.json_files import read_json_if_there
+from transforms.layout import failure_uri, meta_uri
 from transforms.records import Clip, Failure
 from transforms.run_context import DECISION_STAGES, RunContext
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from transforms.clips.clip_metadata import clip_metadata, merged_metadata
-from transforms.clips.layout import clip_uri, meta_uri, previews_uri
 from transforms.clips.plan import Plan
 from transforms.errors import CurateError
 from transforms.json_files import create_json, json_bytes, read_json
+from transforms.layout import clip_uri, meta_uri, previews_uri
 from transforms.media.clip_files import clip_path, discard, preview_folder
 from transforms.records import Clip
 from transforms.run_context import RunContext

@@ -15,9 +15,9 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.clips.cut_settings import CutSettings
-from transforms.clips.layout import packet_index_uri
 from transforms.clips.plan import Plan, read_plan
 from transforms.clips.run_work import RunWork, find_work, without_changed_source
+from transforms.layout import packet_index_uri
 from transforms.media.children import ChildPool, ClipReport, CutJob, JobDone
 from transforms.progress import count
 from transforms.records import Clip, CutRun

@@ -8,10 +8,10 @@ import apache_beam as beam
 
 from transforms.clips.chunk_tally import ChunkTally, commit_chunk
 from transforms.clips.clip_state import read_clip_failure
-from transforms.clips.layout import meta_uri
 from transforms.clips.plan import read_plan
 from transforms.clips.write_clips import ChunkKey
 from transforms.json_files import read_json_if_there
+from transforms.layout import meta_uri
 from transforms.run_context import RunContext
 
 

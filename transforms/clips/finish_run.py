@@ -10,12 +10,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.clips.layout import current_run_uri, finished_run_uri
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import selected_videos
 from transforms.clips.summary import write_summary
 from transforms.errors import LedgerError
 from transforms.json_files import create_json, read_json, read_json_if_there
+from transforms.layout import current_run_uri, finished_run_uri
 from transforms.run_context import SCHEMA_VERSION, RunContext
 from transforms.storage.open_storage import storage_for
 

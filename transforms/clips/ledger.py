@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.clips.layout import (
+from transforms.clips.plan import read_plan
+from transforms.clips.selections import Selected
+from transforms.clips.video_state import VIDEO_STAGES
+from transforms.json_files import read_json, read_json_if_there
+from transforms.layout import (
     FAILURES,
     chunk_record_uri,
     plan_uri,
     video_record_uri,
 )
-from transforms.clips.plan import read_plan
-from transforms.clips.selections import Selected
-from transforms.clips.video_state import VIDEO_STAGES
-from transforms.json_files import read_json, read_json_if_there
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
 

@@ -9,7 +9,6 @@ import apache_beam as beam
 import numpy as np
 
 from transforms.clips.chunking import Chunking
-from transforms.clips.layout import chunk_record_uri, plan_uri, video_record_uri
 from transforms.clips.plan import (
     Plan,
     chunk_ranges,
@@ -23,6 +22,7 @@ from transforms.errors import MediaError
 from transforms.failures import skip_failed
 from transforms.ingest.source_identity import source_identity
 from transforms.json_files import create_json
+from transforms.layout import chunk_record_uri, plan_uri, video_record_uri
 from transforms.media.probe import keyframe_pts
 from transforms.progress import count
 from transforms.records import CutRun, SplitVideo

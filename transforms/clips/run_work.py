@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from transforms.clips.clip_state import needs_look, read_clip_state
-from transforms.clips.layout import clip_uri, meta_uri
 from transforms.clips.plan import Plan
 from transforms.clips.video_state import VideoState, chunk_state
 from transforms.ingest.source_identity import source_identity
 from transforms.json_files import read_json
+from transforms.layout import clip_uri, meta_uri
 from transforms.media.children import JobClip
 from transforms.records import Clip, CutRun, Failure
 from transforms.run_context import RunContext

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from transforms.clips.layout import RUNS, options_uri
 from transforms.json_files import read_json
+from transforms.layout import RUNS, options_uri
 from transforms.records import video_uuid
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join

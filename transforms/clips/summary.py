@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from transforms.clips.layout import (
+from transforms.clips.selections import all_selected_videos
+from transforms.json_files import read_json, read_json_if_there, write_json
+from transforms.layout import (
     PROCESSED_VIDEOS,
     chunk_record_uri,
     summary_uri,
 )
-from transforms.clips.selections import all_selected_videos
-from transforms.json_files import read_json, read_json_if_there, write_json
 from transforms.run_context import SCHEMA_VERSION
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative

@@ -6,7 +6,8 @@ import enum
 from collections.abc import Iterable
 from typing import Any
 
-from transforms.clips.layout import (
+from transforms.json_files import read_json_if_there
+from transforms.layout import (
     FAILURES,
     PROCESSED_CHUNKS,
     PROCESSED_VIDEOS,
@@ -16,7 +17,6 @@ from transforms.clips.layout import (
     plan_uri,
     video_record_uri,
 )
-from transforms.json_files import read_json_if_there
 from transforms.records import Video
 from transforms.run_context import RunContext
 from transforms.storage.open_storage import storage_for

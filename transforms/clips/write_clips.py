@@ -12,10 +12,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.clips.chunk_tally import ChunkTally, commit_chunk
 from transforms.clips.commit_clip import commit_clip
-from transforms.clips.layout import meta_uri
 from transforms.clips.plan import read_plan
 from transforms.failures import write_failure
 from transforms.json_files import read_json
+from transforms.layout import meta_uri
 from transforms.progress import count
 from transforms.records import Clip
 from transforms.run_context import RunContext

@@ -9,11 +9,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.clips.layout import current_run_uri
 from transforms.clips.selections import Selected, selected_videos
 from transforms.clips.video_state import VideoState, read_states, reopen_failed
 from transforms.ingest.list_videos import Listing, VideoInput, list_videos
 from transforms.json_files import read_json_if_there, write_json
+from transforms.layout import current_run_uri
 from transforms.progress import count
 from transforms.records import Video
 from transforms.run_context import SCHEMA_VERSION, RunContext

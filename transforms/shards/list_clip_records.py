@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.clips.layout import METAS, clip_uri, meta_uri, summary_uri
 from transforms.json_files import read_json, read_json_if_there
+from transforms.layout import METAS, clip_uri, meta_uri, summary_uri
 from transforms.shards.layout import rows_folder
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.rows import Rows

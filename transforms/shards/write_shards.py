@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from transforms.clips.layout import clip_uri, meta_uri
 from transforms.errors import MediaError
 from transforms.json_files import read_json, write_json
+from transforms.layout import clip_uri, meta_uri
 from transforms.progress import count
 from transforms.run_context import SCHEMA_VERSION
 from transforms.shards.dataset_state import missing_tars, read_commit
