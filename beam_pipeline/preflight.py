@@ -7,6 +7,7 @@ import re
 import uuid
 from pathlib import Path
 
+from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.scratch import scratch_root
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.list_videos import VideoInput, list_videos
@@ -15,6 +16,38 @@ from transforms.machine_locks import lock_folder
 from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import absolute, is_inside, join, relative, scheme_of
+
+
+def check_run(config: AnyConfig) -> None:
+    """Check input, output and scratch before anything is written.
+
+    Raises:
+        UsageError: A location is missing, or lies inside another.
+        PreflightError: A location cannot be read or written, or holds what it must not hold.
+    """
+    if not isinstance(config, ShardConfig):
+        check_input(config.input)
+        output, source = str(config.output.output_clip_path), str(config.input.input_video_path)
+        check_apart(source, output, names=("input_video_path", "output_clip_path"))
+        check_scratch(config.run.scratch_path, source)
+        if isinstance(config, CurateConfig):
+            dataset = str(config.sharding.output_dataset_path)
+            check_apart(source, dataset, names=("input_video_path", "output_dataset_path"))
+        check_writable(output, name="output_clip_path")
+    if not isinstance(config, SplitConfig):
+        _check_dataset(config)
+
+
+def _check_dataset(config: ShardConfig | CurateConfig) -> None:
+    sharding = config.sharding
+    clips, dataset = str(sharding.input_clip_path), str(sharding.output_dataset_path)
+    is_shard = isinstance(config, ShardConfig)
+    clips_name = "input_clip_path" if is_shard else "output_clip_path"
+    check_apart(clips, dataset, names=(clips_name, "output_dataset_path"))
+    if is_shard:
+        check_split_output(clips, sharding.annotation_version)
+    check_dataset_root(dataset, sharding.annotation_version)
+    check_writable(dataset, name="output_dataset_path")
 
 
 def check_input(config: VideoInput) -> None:

@@ -17,10 +17,10 @@ from transforms.clips.plan import (
     read_plan,
     run_ranges,
 )
+from transforms.clips.source_identity import source_identity
 from transforms.clips.video_record import video_record
 from transforms.errors import MediaError
 from transforms.failures import skip_failed
-from transforms.ingest.source_identity import source_identity
 from transforms.json_files import create_json
 from transforms.layout import chunk_record_uri, plan_uri, video_record_uri
 from transforms.media.probe import keyframe_pts

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from transforms.clips.clip_state import needs_look, read_clip_state
 from transforms.clips.plan import Plan
+from transforms.clips.source_identity import source_identity
 from transforms.clips.video_state import VideoState, chunk_state
-from transforms.ingest.source_identity import source_identity
 from transforms.json_files import read_json
 from transforms.layout import clip_uri, meta_uri
 from transforms.media.children import JobClip

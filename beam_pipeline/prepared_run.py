@@ -1,0 +1,128 @@
+"""One run: its options stored, its graph, its ledger, its report."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig, flat
+from beam_pipeline.outlook import look_ahead, predict_split
+from beam_pipeline.overwrite import remove_output
+from beam_pipeline.prediction import Prediction
+from beam_pipeline.prepare import (
+    PreparedShard,
+    PreparedSplit,
+    prepare_shard,
+    prepare_split,
+)
+from beam_pipeline.report import dataset_lines, report_lines, write_performance_stats
+from beam_pipeline.stored_options import RunOptions, store_options
+from transforms.clips.finish_run import raise_if_false
+from transforms.clips.ledger import Ledger, read_ledger
+from transforms.clips.selections import all_selected_videos
+from transforms.ingest.select_videos import select_videos
+from transforms.json_files import read_json
+from transforms.shards.dataset_state import check_dataset
+
+_logger = logging.getLogger(__name__)
+
+PREDICTED_VIDEOS = 500
+"""A run of more videos is not predicted: it would probe them all before its first clip."""
+
+
+class PreparedRun:
+    """One run of one pipeline, checked and resolved."""
+
+    def __init__(
+        self,
+        pipeline: str,
+        config: AnyConfig,
+        scratch: Path,
+        beam_flags: list[str],
+        resolved: dict[str, Any],
+    ) -> None:
+        self._pipeline = pipeline
+        self._config = config
+        self._resolved = resolved
+        self._split: PreparedSplit | None = None
+        self._shard: PreparedShard | None = None
+        self.progress_folder = str(scratch / "progress")
+        if not isinstance(config, ShardConfig):
+            self._split = prepare_split(
+                config,
+                scratch=scratch,
+                beam_flags=beam_flags,
+                resolved=resolved,
+            )
+        if not isinstance(config, SplitConfig):
+            self._shard = prepare_shard(config, scratch=scratch)
+            check_dataset(self._shard.dataset, self._shard.settings)
+
+    def store(self) -> None:
+        """Store the options in the output, before any work."""
+        if self._split is None:
+            return
+        for warning in self._split.warnings:
+            _logger.warning("%s", warning)
+        root = self._split.context.root
+        if self._config.run.overwrite:
+            remove_output(root)
+        fingerprints = {"spans": self._split.context.spans_fingerprint}
+        fingerprints.update(self._split.context.stages)
+        store_options(
+            root,
+            RunOptions(self._pipeline, flat(self._config), self._resolved, fingerprints),
+            accept_changes=self._config.run.accept_changes,
+        )
+
+    def predict(self) -> Prediction | None:
+        """Return what the run will take; None when nothing is left, or too much to probe twice."""
+        config, split = self._config, self._split
+        if isinstance(config, ShardConfig) or split is None or not config.run.predict:
+            return None
+        selection = select_videos(config.input, split.context)
+        if not 0 < len(selection.videos) <= PREDICTED_VIDEOS:
+            return None
+        return predict_split(config, split, look_ahead(config, split, selection))
+
+    def build(self, root: Any) -> None:
+        """Attach the graph."""
+        from beam_pipeline import pipelines  # noqa: PLC0415 - imports Beam
+
+        if isinstance(self._config, SplitConfig) and self._split is not None:
+            pipelines.split(root, self._config, self._split)
+        elif isinstance(self._config, ShardConfig) and self._shard is not None:
+            pipelines.shard(root, self._shard)
+        elif isinstance(self._config, CurateConfig) and self._split and self._shard:
+            pipelines.curate(root, self._config, self._split, self._shard)
+
+    def verify(self) -> Ledger | None:
+        """Return the ledger of everything ever selected, from files: a runner's DONE is no proof.
+
+        Raises:
+            LedgerError: Something is missing.
+        """
+        if self._split is None:
+            return None
+        root = self._split.context.root
+        ledger = read_ledger(root, all_selected_videos(root))
+        raise_if_false(ledger)
+        return ledger
+
+    def report(self, ledger: Ledger | None, totals: dict[str, float], seconds: float) -> None:
+        """Say what was made and where, and keep the numbers."""
+        lines = []
+        worked = bool(totals.get("videos_selected"))
+        if ledger is not None and self._split is not None:
+            root = self._split.context.root
+            lines += report_lines(ledger, root)
+            if self._config.run.perf_profile and worked:
+                write_performance_stats(root, totals, seconds)
+        if self._shard is not None:
+            dataset = read_json(str(self._shard.summary_path))
+            lines += dataset_lines(dataset)
+            worked = worked or bool(dataset["num_new_shards"])
+        what = "finished" if worked else "nothing was left to do"
+        print(f"beam-curate {self._pipeline}: {what} ({seconds:.0f} s)")
+        print("\n".join(f"  {line}" for line in lines))
