@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,10 @@ from transforms.run_options import Run
 
 _NO_BYTES = frozenset({*Run.model_fields, *VideoInput.model_fields, "output_clip_path"})
 """Options that a conflict is never about: which videos, where to, how to run."""
+
+_logger = logging.getLogger(__name__)
+
+_LIMIT = "limit_clips"
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,21 @@ def store_options(root: str, run: RunOptions, *, accept_changes: bool) -> None:
         "resolved": run.resolved,
         "fingerprints": {**(stored or {}).get("fingerprints", {}), **run.fingerprints},
     }
+    if stored is not None:
+        _warn_of_limit(stored["options"].get(_LIMIT), run.options.get(_LIMIT))
     if content != stored:
         write_json(uri, content)
+
+
+def _warn_of_limit(before: int | None, now: int | None) -> None:
+    if before is not None and before != now:
+        _logger.warning(
+            "%s was %s and is %s now: videos that are planned keep their clips, new ones get the "
+            "new limit",
+            _LIMIT,
+            before,
+            now,
+        )
 
 
 def _conflict(root: str, stored: dict[str, Any], run: RunOptions, changed: list[str]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -45,6 +48,22 @@ class VideoSpec:
 
 def make_video(path: Path, spec: VideoSpec) -> Path:
     """Write the video and return ``path``."""
+    with _own_scheduling():
+        _make_video(path, spec)
+    return path
+
+
+@contextlib.contextmanager
+def _own_scheduling() -> Iterator[None]:
+    """Undo what SVT-AV1 does as root: it makes this process real-time, and all it starts later."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
+def _make_video(path: Path, spec: VideoSpec) -> None:
     container_options = dict(spec.container_options)
     file_format = _FORMATS.get(path.suffix)
     with av.open(str(path), "w", format=file_format, options=container_options) as out:
@@ -54,7 +73,6 @@ def make_video(path: Path, spec: VideoSpec) -> Path:
             audio.layout = "mono"
             _write_audio(out, audio, spec.seconds)
         _write_video(out, video, spec)
-    return path
 
 
 def _add_video(out: av.container.OutputContainer, spec: VideoSpec) -> av.VideoStream:

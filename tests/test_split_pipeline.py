@@ -121,7 +121,9 @@ def test_what_was_lost_is_made_again_with_the_same_bytes(done: Curated, tmp_path
     assert run.trees() == expected
 
 
-def test_limit_advances_over_what_is_not_done(done: Curated, tmp_path: Path) -> None:
+def test_limit_advances_over_what_is_not_done(
+    done: Curated, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = Curated.below(tmp_path, done.raw)
     limited = (*STRIDE, *SMALL_CHUNKS, "--limit", "1", "--limit_clips", "1")
     assert run.curate(*limited) == 0
@@ -130,6 +132,39 @@ def test_limit_advances_over_what_is_not_done(done: Curated, tmp_path: Path) -> 
     assert run.curate(*limited) == 0
     assert len(run.metas()) == 2
     assert run.read("processed_videos/plain.mp4.json")["uncovered"] == [[2.0, 21.0, "limit_clips"]]
+    before = run.trees()
+    assert run.curate(*STRIDE, *SMALL_CHUNKS, "--limit", "1", "--limit_clips", "5") == 1
+    assert "limit_clips was 1 and is 5 now" in caplog.text
+    assert run.metas().keys() == {path.stem for path in (run.out / "clips").iterdir()}
+    assert len(run.metas()) == 2, "planned videos keep their clips"
+    assert {rel for rel in before if "clips/" in rel} == {
+        rel for rel in run.trees() if "clips/" in rel
+    }
+
+
+def test_odd_names_come_through(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    made = make_video(tmp_path / "made.mp4", VideoSpec(seconds=3, size=(64, 64)))
+    names = [
+        "with space.mp4",
+        "quote'\".mp4",
+        "hash#percent%20 co:lon%03d.mp4",
+        "new\nline.mp4",
+        "ünïcødé 影片.mp4",
+        "n" * 200 + ".mp4",
+        "-dash.mp4",
+        "no_extension",
+    ]
+    for name in names:
+        (raw / name).write_bytes(made.read_bytes())
+    run = Curated.below(tmp_path, raw)
+    # Asked for encoding: passing bytes through would not open the files by all ways.
+    assert run.curate(*STRIDE, "--transcode_crf", "30") == 0
+    assert {Path(meta["source_video"]).name for meta in run.metas().values()} == set(names)
+    assert len(run.metas()) == 2 * len(names)
+    for name in names:
+        assert (run.out / "processed_clip_chunks" / f"{name}_0.json").is_file()
 
 
 def test_a_stage_turned_on_later_leaves_clips_untouched(done: Curated, tmp_path: Path) -> None:
