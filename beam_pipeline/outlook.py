@@ -13,6 +13,7 @@ from beam_pipeline.calibration import calibrate
 from beam_pipeline.config import CurateConfig, SplitConfig
 from beam_pipeline.prediction import Prediction, predict
 from beam_pipeline.prepare import PreparedSplit
+from beam_pipeline.scratch import scratch_root
 from transforms.clips.plan import read_plan
 from transforms.errors import MediaError
 from transforms.ingest.list_videos import Listing
@@ -91,7 +92,9 @@ def predict_split(
         start_seconds: What the run takes before its graph starts.
     """
     videos = [ProbedVideo(split.video, split.facts) for split in outlook.left if split.spans]
-    with tempfile.TemporaryDirectory(prefix="beam-curate-plan-") as scratch:
+    root = scratch_root(config.run.scratch_path)
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="plan-", dir=root) as scratch:
         calibration = calibrate(videos, prepared.cut, Path(scratch))
     return predict(
         outlook.left,

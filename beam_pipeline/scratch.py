@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transforms.errors import PreflightError
+from transforms.machine_locks import make_private
 
 LOCK_NAME = "run.lock"
 _RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
@@ -20,10 +21,14 @@ _RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 
 
 def scratch_root(configured: str | None) -> Path:
-    """Return the folder that holds the scratch folders of all runs of this user."""
+    """Return the folder that holds the scratch folders of all runs of this user.
+
+    Raises:
+        PreflightError: The default folder belongs to somebody else, or others may write to it.
+    """
     if configured:
         return Path(configured).expanduser().absolute()
-    return Path(tempfile.gettempdir()) / f"beam-curate-scratch-{os.getuid()}"
+    return make_private(Path(tempfile.gettempdir()) / f"beam-curate-scratch-{os.getuid()}")
 
 
 @contextlib.contextmanager

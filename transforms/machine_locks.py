@@ -31,6 +31,17 @@ def lock_folder() -> Path:
         folder = Path(runtime) / FOLDER_NAME
     else:
         folder = Path(tempfile.gettempdir()) / f"{FOLDER_NAME}-{os.getuid()}"
+    return make_private(folder)
+
+
+def make_private(folder: Path) -> Path:
+    """Make a folder of this user alone, mode 0700, if it is absent, and return it.
+
+    In a folder that everybody may write to, somebody else may have taken the name.
+
+    Raises:
+        PreflightError: The folder cannot be made, is a link, or others could write to it.
+    """
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         status = folder.lstat()
@@ -83,6 +94,6 @@ def open_lock_file(path: Path) -> Iterator[int]:
 
 def _unusable(path: Path, problem: str) -> PreflightError:
     return PreflightError(
-        f"lock files need a place that only this user writes to, but {path} cannot be used: "
+        f"files in work need a place that only this user writes to, but {path} cannot be used: "
         f"{problem}. Remove it, or set XDG_RUNTIME_DIR or TMPDIR to a folder of your own."
     )
