@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -103,3 +104,29 @@ def test_a_missing_folder_lists_nothing(tmp_path: Path) -> None:
 def test_unknown_schemes_are_refused_by_name() -> None:
     with pytest.raises(PreflightError, match="ftp://"):
         storage_for("ftp://host/a")
+
+
+def test_publishing_moves_a_file_and_uses_it_up(tmp_path: Path) -> None:
+    staging = storage.staging(str(tmp_path / "out"), tmp_path / "scratch")
+    assert staging.is_relative_to(tmp_path / "out")
+    staging.mkdir(parents=True)
+    (staging / "a.tar").write_bytes(b"new")
+    number = (staging / "a.tar").stat().st_ino
+    uri = str(tmp_path / "out" / "part" / "a.tar")
+    storage.write(uri, b"old")
+    storage.publish(uri, staging / "a.tar")
+    assert storage.read(uri) == b"new"
+    assert Path(uri).stat().st_ino == number, "moved, not copied"
+    assert list(staging.iterdir()) == []
+
+
+def test_publishing_from_another_file_system_copies(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second file system")
+    with tempfile.TemporaryDirectory(dir=memory) as name:
+        (Path(name) / "a.tar").write_bytes(b"new")
+        uri = str(tmp_path / "out" / "a.tar")
+        storage.publish(uri, Path(name) / "a.tar")
+        assert storage.read(uri) == b"new"
+        assert list(Path(name).iterdir()) == []

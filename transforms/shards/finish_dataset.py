@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,7 @@ from transforms.shards.layout import (
 )
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.plan_shards import dropped_file
-from transforms.shards.write_shards import WrittenShard
+from transforms.shards.write_shards import WrittenShard, staging_folder
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, scheme_of
 
@@ -96,6 +97,8 @@ def finish_dataset(
         write_if_changed(wdinfo_list_uri(run), lines)
     dropped = _write_dropped(failed, run)
     _remove_replaced(bins, run, state)
+    # Every shard is committed: what lies there is of runs that were killed.
+    shutil.rmtree(staging_folder(run), ignore_errors=True)
     warnings = tuple(_warnings(bins))
     for warning in warnings:
         _logger.warning(warning)

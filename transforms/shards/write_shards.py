@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from transforms.shards.plan_shards import CLOSING_KEY, ShardKey, ShardSample, sh
 from transforms.shards.samples import Sample, sample_json
 from transforms.shards.tar_writer import TarWriter
 from transforms.shards.window_mp4 import write_window
-from transforms.storage.interface import NotFoundError
+from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
 
 
@@ -65,9 +66,7 @@ def write_shard(
     missing = list(TAR_KINDS) if commit is None else missing_tars(run, shard, commit)
     if not missing:
         return WrittenShard(shard.tar_name, 0, 0)
-    Path(run.scratch).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="shard-", dir=run.scratch) as name:
-        folder = Path(name)
+    with _building_folder(run) as folder:
         made = _build([_sample(one, shard) for one in planned], folder, settings, run)
         if commit is None or made.failed != commit["failed"]:
             # Tars with other samples do not go together: all are new, or none.
@@ -87,6 +86,23 @@ def write_shard(
     count(run.progress_folder, shards_written=1, samples_written=num_samples)
     num_bytes = sum(tar["num_bytes"] for tar in tars.values())
     return WrittenShard(shard.tar_name, num_samples, num_bytes)
+
+
+@contextlib.contextmanager
+def _building_folder(run: DatasetRun) -> Iterator[Path]:
+    """Return a new folder for the tars of one shard, where publishing them costs no copy."""
+    staging = staging_folder(run)
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="shard-", dir=staging) as name:
+            yield Path(name)
+    except OSError as error:
+        raise StorageError(f"{error.filename or staging}: {error.strerror}") from error
+
+
+def staging_folder(run: DatasetRun) -> Path:
+    """Return where unfinished tars of a dataset lie; a killed run leaves some."""
+    return storage_for(run.dataset_root).staging(run.dataset_root, Path(run.scratch))
 
 
 def _build(samples: list[Sample], folder: Path, settings: ShardSettings, run: DatasetRun) -> _Made:
@@ -142,8 +158,9 @@ def _add_window(
 
 def _publish(path: Path, uri: str) -> dict[str, Any]:
     # The size is the check of a later run; what is packed has its own sha256 in its metadata.
-    storage_for(uri).write(uri, path)
-    return {"num_bytes": path.stat().st_size}
+    num_bytes = path.stat().st_size
+    storage_for(uri).publish(uri, path)
+    return {"num_bytes": num_bytes}
 
 
 def _sample(planned: ShardSample, shard: ShardName) -> Sample:

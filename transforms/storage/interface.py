@@ -60,6 +60,14 @@ class Storage(Protocol):
         """Store ``data`` (or the content of a local file), replacing what is there."""
         ...
 
+    def staging(self, root: str, scratch: Path) -> Path:
+        """Return the local folder in which to build files that are published below ``root``."""
+        ...
+
+    def publish(self, uri: str, path: Path) -> None:
+        """Store the local file as ``write`` does, and use it up: no copy where none is needed."""
+        ...
+
     def create_if_absent(self, uri: str, data: bytes | Path) -> bool:
         """Store ``data`` unless an object is there; return whether it was stored."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat as stat_module
@@ -50,6 +51,25 @@ class LocalStorage:
         """Store ``data``, replacing what is there."""
         with _named_errors(uri), _temporary(uri, data) as temporary:
             os.replace(temporary, uri)
+            _sync_folder(uri)
+
+    def staging(self, root: str, scratch: Path) -> Path:
+        """Return a hidden folder below ``root``: on its file system, files are only renamed."""
+        return Path(root) / ".work" / "staging"
+
+    def publish(self, uri: str, path: Path) -> None:
+        """Move the file to its place, or copy it when it lies on another file system."""
+        with _named_errors(uri):
+            Path(uri).parent.mkdir(parents=True, exist_ok=True)
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+            try:
+                path.replace(uri)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self.write(uri, path)
+                path.unlink()
             _sync_folder(uri)
 
     def create_if_absent(self, uri: str, data: bytes | Path) -> bool:
