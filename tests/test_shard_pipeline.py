@@ -279,10 +279,13 @@ def test_a_killed_reshard_keeps_the_old_dataset_whole_and_is_gone_on_with(tmp_pa
     run = dataset_run(tmp_path, tree)
     shard(run)
     old = files(dataset)
-    # The scratch folder cannot be made: the plans are written, the first tar is not.
-    (tmp_path / "no folder").write_text("")
-    with pytest.raises(Exception, match="no folder"):
-        shard(replace(run, scratch=str(tmp_path / "no folder")), reshard=True)
+    # The folder for unfinished tars cannot be made: the plans are written, the first tar is not.
+    staging = dataset / ".work" / "staging"
+    assert not staging.exists(), "a finished run leaves nothing there"
+    staging.write_text("")
+    with pytest.raises(Exception, match="staging"):
+        shard(run, reshard=True)
+    staging.unlink()
     assert files(dataset) == old
     shard(run)  # without --reshard: what was begun is finished first
     content = files(dataset)
