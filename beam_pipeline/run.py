@@ -15,7 +15,7 @@ from beam_pipeline.prepared_run import PreparedRun
 from beam_pipeline.progress_display import ProgressDisplay
 from beam_pipeline.scratch import run_scratch
 from runners import direct
-from transforms.progress import TotalsReader, flush_counts, forget_counts
+from transforms.progress import flush_counts, forget_counts, read_totals
 
 
 def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> int:
@@ -43,7 +43,7 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
             ):
                 direct.run(run.build, beam_flags)
                 flush_counts()
-            totals = TotalsReader(run.progress_folder).read()
+            totals = read_totals(run.progress_folder)
         finally:
             # What still waits after an error would be written into a folder that is gone.
             forget_counts(run.progress_folder)

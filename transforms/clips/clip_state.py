@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from transforms.json_files import read_json_if_there
@@ -25,19 +26,38 @@ def missing_stages(context: RunContext, meta: dict[str, Any]) -> set[str]:
     return missing - KEPT_ONLY_STAGES if stays_rejected else missing
 
 
-def read_clip_state(clip: Clip, context: RunContext) -> Clip:
+@dataclass(frozen=True)
+class ClipState:
+    """What is there of a planned clip."""
+
+    clip: Clip
+    """With what its commit or failure file says."""
+    look_again: dict[str, Any] | None = None
+    """Metadata of a committed clip that must be decoded again for a stage turned on later."""
+
+    @property
+    def needs_child(self) -> bool:
+        """Whether the clip must be cut, or looked at again."""
+        cut = self.clip.outcome == "pending" and not self.clip.redone
+        return cut or self.look_again is not None
+
+
+def read_clip_state(clip: Clip, context: RunContext) -> ClipState:
     """Return the clip with what its commit or failure file says; unchanged when there is neither.
 
     The outcome becomes ``committed`` when nothing is missing, ``failed`` when it failed before;
     otherwise it stays ``pending``, with ``redone`` set when only a later stage is missing.
     """
     meta = read_json_if_there(meta_uri(context.root, clip.clip_id))
-    if meta is not None and not missing_stages(context, meta):
-        return clip.updated(outcome="committed")
+    missing = set() if meta is None else missing_stages(context, meta)
+    if meta is not None and not missing:
+        return ClipState(clip.updated(outcome="committed"))
     failure = read_clip_failure(clip.clip_id, context)
     if failure is not None:
-        return clip.failed(failure)
-    return clip if meta is None else _redone(clip, meta)
+        return ClipState(clip.failed(failure))
+    if meta is None:
+        return ClipState(clip)
+    return ClipState(_redone(clip, meta), meta if missing & LOOK_STAGES else None)
 
 
 def read_clip_failure(clip_id: str, context: RunContext) -> Failure | None:
@@ -53,9 +73,3 @@ def _redone(clip: Clip, meta: dict[str, Any]) -> Clip:
     motion = meta.get("motion_score", {})
     scores = tuple((f"motion_{name}", float(value)) for name, value in sorted(motion.items()))
     return clip.updated(redone=True, scores=scores)
-
-
-def needs_look(clip: Clip, context: RunContext) -> bool:
-    """Return whether a committed clip must be decoded again for a stage turned on later."""
-    meta = read_json_if_there(meta_uri(context.root, clip.clip_id))
-    return meta is not None and bool(missing_stages(context, meta) & LOOK_STAGES)

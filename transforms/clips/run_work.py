@@ -6,12 +6,11 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transforms.clips.clip_state import needs_look, read_clip_state
+from transforms.clips.clip_state import ClipState, read_clip_state
 from transforms.clips.plan import Plan
 from transforms.clips.source_identity import source_identity
 from transforms.clips.video_state import VideoState, chunk_state
-from transforms.json_files import read_json
-from transforms.layout import clip_uri, meta_uri
+from transforms.layout import clip_uri
 from transforms.media.children import JobClip
 from transforms.records import Clip, CutRun, Failure
 from transforms.run_context import RunContext
@@ -49,23 +48,20 @@ def planned_clips(run: CutRun, plan: Plan, context: RunContext) -> Iterator[Clip
 
 def find_work(run: CutRun, plan: Plan, context: RunContext) -> RunWork:
     """Return what remains of the run, from commits and failure files."""
-    clips = [read_clip_state(clip, context) for clip in planned_clips(run, plan, context)]
-    looked = {clip.clip_id for clip in clips if clip.redone and needs_look(clip, context)}
-    pending = [
-        clip
-        for clip in clips
-        if clip.outcome == "pending" and (not clip.redone or clip.clip_id in looked)
-    ]
-    waiting = {clip.clip_id for clip in pending}
-    ready = tuple(clip for clip in clips if clip.clip_id not in waiting)
-    return RunWork(ready, tuple(pending), tuple(_job_clip(clip, plan, context) for clip in pending))
+    states = [read_clip_state(clip, context) for clip in planned_clips(run, plan, context)]
+    pending = [state for state in states if state.needs_child]
+    return RunWork(
+        ready=tuple(state.clip for state in states if not state.needs_child),
+        pending=tuple(state.clip for state in pending),
+        job_clips=tuple(_job_clip(state, plan, context) for state in pending),
+    )
 
 
-def _job_clip(clip: Clip, plan: Plan, context: RunContext) -> JobClip:
+def _job_clip(state: ClipState, plan: Plan, context: RunContext) -> JobClip:
+    clip, meta = state.clip, state.look_again
     span = plan.spans[clip.clip_index]
-    if not clip.redone:
+    if meta is None:
         return JobClip(clip.clip_id, span.start, span.end)
-    meta = read_json(meta_uri(context.root, clip.clip_id))
     first_pts, end_pts = meta["source_span_pts"]
     return JobClip(
         clip.clip_id,
