@@ -8,6 +8,7 @@ from typing import Any
 from transforms.clips.chunk_record import chunk_record
 from transforms.clips.plan import Plan
 from transforms.clips.video_record import video_record
+from transforms.faults import kill_at
 from transforms.json_files import create_json, json_bytes, write_json
 from transforms.layout import chunk_record_uri, video_record_uri
 from transforms.records import Failure
@@ -35,6 +36,7 @@ class ChunkTally:
 def commit_chunk(tally: ChunkTally, context: RunContext) -> None:
     """Write the chunk's record, and with chunk 0 the video's; an open record is replaced."""
     rel = tally.plan.video.rel
+    kill_at("chunk_complete", f"{rel}#{tally.chunk_index}")
     if tally.chunk_index == 0:
         create_json(video_record_uri(context.root, rel), video_record(tally.plan))
     record = chunk_record(

@@ -9,6 +9,7 @@ from typing import Any
 from transforms.clips.clip_metadata import clip_metadata, merged_metadata
 from transforms.clips.plan import Plan
 from transforms.errors import CurateError
+from transforms.faults import kill_at
 from transforms.json_files import create_json, json_bytes, read_json
 from transforms.layout import clip_uri, meta_uri, previews_uri
 from transforms.media.clip_files import clip_path, discard, preview_folder
@@ -25,6 +26,7 @@ def commit_clip(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
     scratch = Path(clip.scratch)
     _publish(meta, clip_path(scratch, clip.clip_id))
     _publish_previews(clip, context)
+    kill_at("clip_published", clip.clip_id)
     uri = meta_uri(context.root, clip.clip_id)
     if not create_json(uri, meta):
         committed = read_json(uri)

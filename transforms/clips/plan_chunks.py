@@ -21,6 +21,7 @@ from transforms.clips.source_identity import source_identity
 from transforms.clips.video_record import video_record
 from transforms.errors import MediaError
 from transforms.failures import skip_failed
+from transforms.faults import kill_at
 from transforms.json_files import create_json
 from transforms.layout import chunk_record_uri, plan_uri, video_record_uri
 from transforms.media.probe import keyframe_pts
@@ -40,6 +41,7 @@ def plan_video(split: SplitVideo, config: Chunking, context: RunContext) -> Plan
     uri = plan_uri(context.root, split.video.video_uuid)
     if not storage_for(uri).exists(uri):
         create_json(uri, plan_to_json(_new_plan(split, config, context)))
+        kill_at("planned", split.video.rel)
     return read_plan(uri)
 
 

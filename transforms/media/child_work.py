@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from transforms import faults
 from transforms.errors import MediaError
-from transforms.media import faults
 from transforms.media.child_messages import (
     ClipReport,
     CutJob,

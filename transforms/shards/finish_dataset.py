@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from transforms.errors import LedgerError
+from transforms.faults import kill_at
 from transforms.json_files import read_json
 from transforms.run_context import SCHEMA_VERSION
 from transforms.shards.dataset_state import (
@@ -90,6 +91,7 @@ def finish_dataset(
         raise LedgerError(f"{dataset_uri(run)}: the dataset's state is gone; run shard again")
     bins: dict[str, _Bin] = {}
     reencoded, failed = _collect(bins, run, state.target)
+    kill_at("tars_published")
     for bin_path, found in bins.items():
         write_if_changed(wdinfo_uri(run, bin_path), _wdinfo(bin_path, found, settings, run))
     lines = "".join(f"{wdinfo_uri(run, bin_path)}\n" for bin_path in sorted(bins))

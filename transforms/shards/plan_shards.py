@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transforms.faults import kill_at
 from transforms.run_context import SCHEMA_VERSION
 from transforms.shards.dataset_state import (
     PartPlan,
@@ -103,6 +104,7 @@ def plan_shards(
     rows = _without_planned(rows, read_plans(run, state.target))
     rows = _plan_new(rows, run=run, settings=settings, generation=state.target)
     _store_dropped(rows, run)
+    kill_at("shards_planned")
     for plan in read_plans(run, state.target):
         yield from _open_samples(plan, run, state.target)
     yield CLOSING_KEY, None
