@@ -72,6 +72,11 @@ def work_uri(run: DatasetRun) -> str:
     return join(run.dataset_root, ".work", run.annotation_version)
 
 
+def lease_uri(run: DatasetRun) -> str:
+    """Return the file that says which run works in this version of the dataset."""
+    return join(work_uri(run), "lease.json")
+
+
 def state_uri(run: DatasetRun) -> str:
     """Return the file that names the dataset's generation."""
     return join(work_uri(run), "dataset.json")
