@@ -105,14 +105,17 @@ class _CutRuns(beam.DoFn):
     def _submit(self, run: CutRun, work: RunWork, plan: Plan) -> None:
         pool = self._open_pool()
         resources = contextlib.ExitStack()
-        storage = storage_for(plan.video.uri)
-        source = resources.enter_context(storage.local_file(plan.video.uri, self._scratch))
+        source = ""
+        if any(clip.action == "cut" for clip in work.job_clips):
+            # A look reads finished clips alone: the source may be gone, or far away.
+            storage = storage_for(plan.video.uri)
+            source = str(resources.enter_context(storage.local_file(plan.video.uri, self._scratch)))
         job_id = f"{plan.video.video_uuid}-{run.run_index}"
         self._jobs[job_id] = _OpenJob(work, plan, resources)
         pool.submit(
             CutJob(
                 job_id=job_id,
-                source=str(source),
+                source=source,
                 facts=plan.facts,
                 index_path=self._index_path(plan),
                 clips=work.job_clips,

@@ -78,15 +78,9 @@ def without_changed_source(work: RunWork, plan: Plan) -> RunWork:
     """Return the work; clips to be cut fail when the source is not the one that was planned."""
     if all(job_clip.action == "look" for job_clip in work.job_clips):
         return work
-    uri = plan.video.uri
-    try:
-        unchanged = source_identity(uri, plan.video.num_bytes) == plan.source_identity
-        message = f"{uri}: changed since it was planned; restore it, or use a new output"
-    except StorageError as error:
-        unchanged, message = False, str(error)
-    if unchanged:
+    failure = _source_failure(plan)
+    if failure is None:
         return work
-    failure = Failure("cut", "source_changed", message)
     pairs = list(zip(work.pending, work.job_clips, strict=True))
     cut = tuple(clip.failed(failure) for clip, job_clip in pairs if job_clip.action == "cut")
     rest = [(clip, job_clip) for clip, job_clip in pairs if job_clip.action != "cut"]
@@ -96,3 +90,16 @@ def without_changed_source(work: RunWork, plan: Plan) -> RunWork:
         pending=tuple(clip for clip, _ in rest),
         job_clips=tuple(job_clip for _, job_clip in rest),
     )
+
+
+def _source_failure(plan: Plan) -> Failure | None:
+    uri = plan.video.uri
+    ways = "restore it and run again with --retry_failed, or use a new output"
+    try:
+        if source_identity(uri) == plan.source_identity:
+            return None
+    except StorageError as error:
+        message = f"{error}, and clips must still be cut from it; {ways}"
+        return Failure("cut", "unreadable", message)
+    message = f"{uri}: changed since it was planned, and clips must still be cut from it; {ways}"
+    return Failure("cut", "source_changed", message)
