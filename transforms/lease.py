@@ -78,7 +78,11 @@ def raise_if_held(uri: str) -> None:
     Raises:
         PreflightError: Another run that lives has it.
     """
-    found = read_lease(uri)
+    try:
+        found = read_lease(uri)
+    except StorageError:
+        # The checks of the run find out why, and say what to do about it.
+        return
     if found is not None:
         _raise_if_live(uri, found, DEAD_AFTER_SECONDS)
 

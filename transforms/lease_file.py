@@ -70,9 +70,15 @@ def read_lease(uri: str) -> StoredLease | None:
     """Return the lease, None when there is none.
 
     One that cannot be understood is of an unknown run: whether that lives, only its age tells.
+
+    Raises:
+        StorageError: The place cannot be looked at.
     """
     try:
         stat = storage_for(uri).stat(uri)
+    except NotFoundError:
+        return None
+    try:
         value = read_json(uri)
     except NotFoundError:
         return None

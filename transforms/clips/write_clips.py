@@ -15,7 +15,8 @@ from transforms.clips.commit_clip import commit_clip
 from transforms.clips.plan import read_plan
 from transforms.failures import write_failure
 from transforms.json_files import read_json
-from transforms.layout import meta_uri
+from transforms.layout import lease_uri, meta_uri
+from transforms.lease import raise_if_lost
 from transforms.progress import count
 from transforms.records import Clip
 from transforms.run_context import RunContext
@@ -53,6 +54,7 @@ class _WriteClips(beam.DoFn):
         if key not in self._tallies:
             self._tallies[key] = ChunkTally(read_plan(clip.plan_uri), clip.chunk_index)
         tally = self._tallies[key]
+        raise_if_lost(lease_uri(self._context.root), self._context.run_id)
         _write(clip, tally, self._context)
         if tally.complete:
             commit_chunk(self._tallies.pop(key), self._context)
@@ -67,6 +69,9 @@ def _write(clip: Clip, tally: ChunkTally, context: RunContext) -> None:
         tally.metas.append(read_json(meta_uri(context.root, clip.clip_id)))
     elif clip.outcome == "no_frames":
         tally.num_without_frames += 1
+        reason = dict(clip.notes).get("source_truncated")
+        if reason is not None:
+            tally.truncated[clip.clip_id] = reason
     elif clip.failure is not None:
         _write_clip_failure(clip, tally, context)
         tally.failures[clip.clip_id] = clip.failure

@@ -12,7 +12,13 @@ from transforms.formats.dataset import DatasetState, DroppedClips, PartPlan, Sha
 from transforms.formats.document import Document
 from transforms.formats.failure import ClipFailure, VideoFailure
 from transforms.formats.plan import VideoPlan
-from transforms.formats.run_record import CurrentRun, FinishedRun, PerformanceStats, StoredOptions
+from transforms.formats.run_record import (
+    CurrentRun,
+    FinishedRun,
+    Lease,
+    PerformanceStats,
+    StoredOptions,
+)
 from transforms.formats.shard_sample import ShardSample
 from transforms.formats.summary import Summary
 from transforms.formats.video_record import VideoRecord
@@ -91,6 +97,7 @@ FILE_KINDS = (
     FileKind("options", "output", "runs/options.json", StoredOptions),
     FileKind("current_run", "output", "runs/current.json", CurrentRun),
     FileKind("finished_run", "output", "runs/{number}.json", FinishedRun),
+    FileKind("lease", "output", ".work/lease.json", Lease),
     FileKind("video_plan", "output", ".work/plans/{uuid}.json", VideoPlan),
     FileKind("packet_index", "output", ".work/index/{uuid}.npz"),
     FileKind("wdinfo_list", "dataset", "{version}/wdinfo_list.csv"),
@@ -98,6 +105,7 @@ FILE_KINDS = (
     FileKind("wdinfo", "dataset", "{version}/{bin}/wdinfo.json", WdInfo),
     FileKind("video_tar", "dataset", "{version}/{bin}/video/part_{part}/{shard}.tar"),
     FileKind("metas_tar", "dataset", "{version}/{bin}/metas/part_{part}/{shard}.tar"),
+    FileKind("lease", "dataset", ".work/{version}/lease.json", Lease),
     FileKind("dataset_state", "dataset", ".work/{version}/dataset.json", DatasetState),
     FileKind("dropped_clips", "dataset", ".work/{version}/dropped.json", DroppedClips),
     FileKind("part_plan", "dataset", f"{_GENERATION}/plans/{{bin}}/part_{{part}}.json", PartPlan),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from collections import Counter
@@ -101,6 +102,9 @@ def finish_dataset(
     _remove_replaced(bins, run, state)
     # Every shard is committed: what lies there is of runs that were killed.
     shutil.rmtree(staging_folder(run), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        # Unless another version of the dataset is in work.
+        staging_folder(run).parent.rmdir()
     warnings = tuple(_warnings(bins))
     for warning in warnings:
         _logger.warning(warning)

@@ -74,7 +74,12 @@ def work_uri(run: DatasetRun) -> str:
 
 def lease_uri(run: DatasetRun) -> str:
     """Return the file that says which run works in this version of the dataset."""
-    return join(work_uri(run), "lease.json")
+    return version_lease_uri(run.dataset_root, run.annotation_version)
+
+
+def version_lease_uri(dataset_root: str, annotation_version: str) -> str:
+    """Return the lease of one version of a dataset, before there is a run."""
+    return join(dataset_root, ".work", annotation_version, "lease.json")
 
 
 def state_uri(run: DatasetRun) -> str:

@@ -12,16 +12,26 @@ from typing import Any
 from transforms.errors import MediaError
 from transforms.json_files import read_json, write_json
 from transforms.layout import clip_uri, meta_uri
+from transforms.lease import Heartbeat, raise_if_lost
 from transforms.progress import count
 from transforms.run_context import SCHEMA_VERSION
 from transforms.shards.dataset_state import missing_tars, read_commit
-from transforms.shards.layout import METAS, TAR_KINDS, VIDEO, ShardName, commit_uri, tar_uri
+from transforms.shards.layout import (
+    METAS,
+    TAR_KINDS,
+    VIDEO,
+    ShardName,
+    commit_uri,
+    lease_uri,
+    tar_uri,
+)
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.plan_shards import CLOSING_KEY, ShardKey, ShardSample, shard_of_key
 from transforms.shards.samples import Sample, sample_json
 from transforms.shards.tar_writer import TarWriter
 from transforms.shards.window_mp4 import write_window
 from transforms.storage.interface import NotFoundError, StorageError
+from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.open_storage import storage_for
 
 
@@ -66,12 +76,13 @@ def write_shard(
     missing = list(TAR_KINDS) if commit is None else missing_tars(run, shard, commit)
     if not missing:
         return WrittenShard(shard.tar_name, 0, 0)
-    with _building_folder(run) as folder:
+    with Heartbeat(lease_uri(run), run.run_id).held(), _building_folder(run) as folder:
         made = _build([_sample(one, shard) for one in planned], folder, settings, run)
         if commit is None or made.failed != commit["failed"]:
             # Tars with other samples do not go together: all are new, or none.
             commit, missing = {"tars": {}}, list(TAR_KINDS)
         tars = dict(commit["tars"])
+        raise_if_lost(lease_uri(run), run.run_id)
         for kind in missing:
             tars[kind] = _publish(folder / f"{kind}.tar", tar_uri(run, shard, kind))
     num_samples = len(planned) - len(made.failed)
@@ -94,7 +105,7 @@ def _building_folder(run: DatasetRun) -> Iterator[Path]:
     staging = staging_folder(run)
     try:
         staging.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="shard-", dir=staging) as name:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=staging) as name:
             yield Path(name)
     except OSError as error:
         raise StorageError(f"{error.filename or staging}: {error.strerror}") from error
@@ -102,7 +113,9 @@ def _building_folder(run: DatasetRun) -> Iterator[Path]:
 
 def staging_folder(run: DatasetRun) -> Path:
     """Return where unfinished tars of a dataset lie; a killed run leaves some."""
-    return storage_for(run.dataset_root).staging(run.dataset_root, Path(run.scratch))
+    staging = storage_for(run.dataset_root).staging(run.dataset_root, Path(run.scratch))
+    # Of its own for each version: another one may be in work, under another lease.
+    return staging / run.annotation_version
 
 
 def _build(samples: list[Sample], folder: Path, settings: ShardSettings, run: DatasetRun) -> _Made:
