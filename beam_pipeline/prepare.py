@@ -17,6 +17,7 @@ from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
 from transforms.json_files import read_json_if_there
+from transforms.media.child_limits import ChildLimits
 from transforms.layout import options_uri
 from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
 from transforms.media.look import LookSettings
@@ -137,6 +138,8 @@ def prepare_split(
         root=absolute(str(config.output.output_clip_path)),
         run_id=scratch.name,
         scratch=str(scratch),
+    execution = config.execution
+    limits = ChildLimits(execution.child_memory_limit_mb, execution.child_silence_limit_s)
         progress_folder=str(scratch / "progress"),
         stages=stage_fingerprints(config, encode, look),
         spans_fingerprint=spans_fingerprint(config),

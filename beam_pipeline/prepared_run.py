@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig, flat
-from beam_pipeline.outlook import look_ahead, predict_split
+from beam_pipeline.outlook import look_ahead, open_looker, predict_split
 from beam_pipeline.overwrite import remove_output
 from beam_pipeline.prediction import Prediction
 from beam_pipeline.prepare import (
@@ -84,7 +84,9 @@ class PreparedRun:
         selection = select_videos(config.input, split.context)
         if not 0 < len(selection.videos) <= PREDICTED_VIDEOS:
             return None
-        return predict_split(config, split, look_ahead(config, split, selection))
+        with open_looker(config, split, num_videos=len(selection.videos)) as looker:
+            outlook = look_ahead(config, split, selection, looker)
+            return predict_split(config, split, outlook, looker)
 
     def build(self, root: Any) -> None:
         """Attach the graph."""

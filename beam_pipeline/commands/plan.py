@@ -45,7 +45,7 @@ def run_plan(config: AnyConfig) -> int:
 def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     # A run imports Beam too: what that takes here, it will take there.
     started_at = time.monotonic()
-    from beam_pipeline.outlook import look_ahead, predict_split  # noqa: PLC0415
+    from beam_pipeline.outlook import look_ahead, open_looker, predict_split  # noqa: PLC0415
     from transforms.ingest.select_videos import select_videos  # noqa: PLC0415
 
     start_seconds = time.monotonic() - started_at
@@ -58,11 +58,14 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     for warning in prepared.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     selection = select_videos(config.input, prepared.context)
-    outlook = look_ahead(config, prepared, selection)
-    lines = [*outlook_lines(outlook, absolute(paths[0]))]
-    if outlook.left:
-        prediction = predict_split(config, prepared, outlook, start_seconds=start_seconds)
-        lines += prediction_lines(prediction, shards=isinstance(config, CurateConfig))
+    with open_looker(config, prepared, num_videos=len(selection.videos)) as looker:
+        outlook = look_ahead(config, prepared, selection, looker)
+        lines = [*outlook_lines(outlook, absolute(paths[0]))]
+        if outlook.left:
+            prediction = predict_split(
+                config, prepared, outlook, looker, start_seconds=start_seconds
+            )
+            lines += prediction_lines(prediction, shards=isinstance(config, CurateConfig))
     return lines
 
 

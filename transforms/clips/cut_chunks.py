@@ -99,7 +99,8 @@ class _CutRuns(beam.DoFn):
 
     def _open_pool(self) -> ChildPool:
         if self._pool is None:
-            self._pool = ChildPool(self._scratch, self._settings.num_children)
+            settings = self._settings
+            self._pool = ChildPool(self._scratch, settings.num_children, limits=settings.limits)
         return self._pool
 
     def _submit(self, run: CutRun, work: RunWork, plan: Plan) -> None:

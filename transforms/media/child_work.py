@@ -15,17 +15,20 @@ from transforms.errors import MediaError
 from transforms.media.child_messages import (
     ClipReport,
     CutJob,
+    Job,
     JobClip,
     JobDone,
     Message,
     Part,
     Tick,
 )
+from transforms.media.child_probe import answer_probe
 from transforms.media.clip_files import clip_path, cutting_folder, preview_folder
 from transforms.media.cut import CutResult, CutSpan, cut_run
 from transforms.media.decode import DecodeCounters
 from transforms.media.look import look
-from transforms.media.packet_index import PacketIndex, build_packet_index
+from transforms.media.out_of_memory import raise_if_out_of_memory
+from transforms.media.packet_index import PacketIndex, build_packet_index, refuse_truncated
 from transforms.media.slots import slot
 from transforms.records import ClipFile, Failure
 
@@ -56,8 +59,26 @@ class Worker:
         self._seconds: dict[str, float] = {}
         self._since = self._last_tick = 0.0
 
-    def run(self, job: CutJob) -> None:
-        """Do the job: a ``ClipReport`` for every clip but the skipped ones, then ``JobDone``."""
+    def run(self, job: Job) -> None:
+        """Do the job.
+
+        Cutting emits a ``ClipReport`` for every clip but the skipped ones, then ``JobDone``;
+        probing emits a ``ProbeReport``.
+
+        Raises:
+            MemoryError: There is too little memory; the job was not ended.
+        """
+        if isinstance(job, CutJob):
+            self._run_cut(job)
+            return
+        # Without a slot: it is short, and who waits for it may hold back all cutting.
+        self._begin("probe")
+        faults.strike(job.job_id)
+        report = answer_probe(job)
+        self._begin("wait")
+        self._emit(report)
+
+    def _run_cut(self, job: CutJob) -> None:
         self._counters = DecodeCounters()
         self._seconds = {}
         self._begin("wait")
@@ -199,5 +220,6 @@ def _check_count(num_frames: int, finished: FinishedClip) -> None:
         raise MediaError(
             "clip_does_not_decode",
             f"clip {finished.clip_id}: {finished.num_frames} frames were put in, "
+        raise_if_out_of_memory(error)
             f"but {num_frames} could be decoded",
         )

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from transforms.errors import MediaError
+from transforms.media.out_of_memory import raise_if_out_of_memory
 from transforms.media.packet_index import PacketIndex
 from transforms.records import VideoFacts
 
@@ -67,7 +68,12 @@ class ClipPlan:
         return dataclasses.replace(self, num_frames=num_frames, true_span_pts=span)
 
     def failed(self, error: MediaError) -> CutResult:
-        """Return the result of a clip that could not be cut."""
+        """Return the result of a clip that could not be cut.
+
+        Raises:
+            MemoryError: Not the clip's fault: memory ran out.
+        """
+        raise_if_out_of_memory(error)
         failure = (error.reason, error.message)
         return CutResult(self.clip_id, None, "encode", 0, self.true_span_pts, failure)
 
