@@ -112,8 +112,8 @@ def look_ahead(
 def predict_split(
     config: SplitConfig | CurateConfig,
     prepared: PreparedSplit,
-    looker: Looker,
     outlook: Outlook,
+    looker: Looker,
     *,
     start_seconds: float = 0.0,
 ) -> Prediction:
@@ -122,8 +122,8 @@ def predict_split(
     Args:
         config: The run's configuration.
         prepared: What follows from it.
-        looker: As for it.
         outlook: What :func:`look_ahead` found.
+        looker: As for it.
         start_seconds: What the run takes before its graph starts.
     """
     videos = [ProbedVideo(split.video, split.facts) for split in outlook.left if split.spans]

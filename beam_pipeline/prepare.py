@@ -17,8 +17,8 @@ from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
 from transforms.json_files import read_json_if_there
-from transforms.media.child_limits import ChildLimits
 from transforms.layout import options_uri
+from transforms.media.child_limits import ChildLimits
 from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
 from transforms.media.look import LookSettings
 from transforms.media.observers.motion import MotionSettings
@@ -134,12 +134,12 @@ def prepare_split(
     encode, warning = resolve_encoder(config.transcode)
     look = look_settings(config)
     workers = num_workers(beam_flags) or 1
+    execution = config.execution
+    limits = ChildLimits(execution.child_memory_limit_mb, execution.child_silence_limit_s)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=scratch.name,
         scratch=str(scratch),
-    execution = config.execution
-    limits = ChildLimits(execution.child_memory_limit_mb, execution.child_silence_limit_s)
         progress_folder=str(scratch / "progress"),
         stages=stage_fingerprints(config, encode, look),
         spans_fingerprint=spans_fingerprint(config),
@@ -147,7 +147,9 @@ def prepare_split(
     )
     return PreparedSplit(
         context=context,
-        cut=CutSettings(encode, look, num_children=math.ceil(num_slots() / workers)),
+        cut=CutSettings(
+            encode, look, math.ceil(num_slots() / workers), limits
+        ),
         facts=RunFacts(
             started_at=time.time(),
             resolved=json.dumps(resolved, sort_keys=True),

@@ -88,8 +88,6 @@ class JobDone:
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
-@dataclass(frozen=True, slots=True)
 class ProbeJob:
     """One video to probe."""
 
@@ -119,6 +117,8 @@ class ProbeReport:
     failure: Failure | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Hello:
     """The child has started and takes jobs."""
 
     pid: int

@@ -211,6 +211,7 @@ class Worker:
     def _report_failure(
         self, job: CutJob, clip_id: str, stage: Literal["cut", "look"], error: MediaError
     ) -> None:
+        raise_if_out_of_memory(error)
         failure = Failure(stage, error.reason, error.message)
         self._emit(ClipReport(job.job_id, clip_id, failure=failure))
 
@@ -220,6 +221,5 @@ def _check_count(num_frames: int, finished: FinishedClip) -> None:
         raise MediaError(
             "clip_does_not_decode",
             f"clip {finished.clip_id}: {finished.num_frames} frames were put in, "
-        raise_if_out_of_memory(error)
             f"but {num_frames} could be decoded",
         )
