@@ -98,11 +98,10 @@ def look_ahead(
                 failures.append((video.rel, split))
             else:
                 splits.append(split)
-    num_rest = len(selection.listing.videos) - selection.num_done - len(selection.videos)
     return Outlook(
         listing=selection.listing,
         num_done=selection.num_done,
-        num_waiting=num_rest,
+        num_waiting=selection.num_waiting,
         splits=tuple(splits),
         left=tuple(_without_done(split, context) for split in splits),
         failures=tuple(failures),

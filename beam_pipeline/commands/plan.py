@@ -49,8 +49,8 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     from transforms.ingest.select_videos import select_videos  # noqa: PLC0415
 
     start_seconds = time.monotonic() - started_at
-    check_input(config.input)
     paths = (str(config.input.input_video_path), str(config.output.output_clip_path))
+    check_input(config.input, None if config.run.overwrite else absolute(paths[1]))
     check_apart(*paths, names=("input_video_path", "output_clip_path"))
     prepared = prepare_split(
         config, scratch=Path(tempfile.gettempdir()), beam_flags=[], resolved={}
@@ -118,14 +118,13 @@ def _shard_lines(config: ShardConfig) -> list[str]:
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()
     num_clips = 0
-    for batch in list_clip_records(prepared.dataset):
-        for clip_id in batch.clip_ids:
-            found = read_clip(clip_id, prepared.settings, prepared.dataset)
-            if isinstance(found, Dropped):
-                dropped[found.reason] += 1
-            elif found is not None:
-                num_clips += 1
-                samples += found
+    for clip_id in list_clip_records(prepared.dataset).clip_ids:
+        found = read_clip(clip_id, prepared.settings, prepared.dataset)
+        if isinstance(found, Dropped):
+            dropped[found.reason] += 1
+        elif found is not None:
+            num_clips += 1
+            samples += found
     read_seconds = time.monotonic() - started_at
     num_bytes = sum(sample.num_bytes for sample in samples)
     lines = [

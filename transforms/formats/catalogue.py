@@ -41,7 +41,8 @@ _PLACEHOLDERS = {
     "generation": r"\d{6}",
     "part": r"\d{6}",
     "shard": r"\d{6}",
-    "batch": r"\d{6}",
+    "bins": r"(?:frames|duration)_\d+",
+    "batch": r"[0-9a-f]{16}",
 }
 """What stands between braces in a path, as a regular expression."""
 
@@ -115,7 +116,7 @@ FILE_KINDS = (
         f"{_GENERATION}/commits/{{bin}}/part_{{part}}/{{shard}}.json",
         ShardCommit,
     ),
-    FileKind("sample_rows", "dataset", ".work/{version}/rows/{batch}.npz"),
+    FileKind("sample_rows", "dataset", f"{_GENERATION}/rows/{{bins}}/{{batch}}.npz"),
     FileKind("sample_video", "tar", "{key}.mp4"),
     FileKind("shard_sample", "tar", "{key}.json", ShardSample),
 )

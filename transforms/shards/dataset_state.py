@@ -194,14 +194,20 @@ def remove_generation(run: DatasetRun, generation: int) -> None:
                 uri = tar_uri(run, shard, kind)
                 storage_for(uri).delete(uri)
     folder = generation_uri(run, generation)
-    # "commits" sorts before "plans".
+    # "commits" sorts before "plans"; the rows behind them are enough to find the rest again.
     for found in list(storage_for(folder).list(folder)):
         storage_for(found.uri).delete(found.uri)
 
 
 def write_if_changed(uri: str, content: Any) -> None:
     """Store JSON (or text), unless the same is there: a run with nothing to do rewrites nothing."""
-    data = content.encode() if isinstance(content, str) else json_bytes(content)
+    write_bytes_if_changed(
+        uri, content.encode() if isinstance(content, str) else json_bytes(content)
+    )
+
+
+def write_bytes_if_changed(uri: str, data: bytes) -> None:
+    """Store bytes, unless the same are there."""
     storage = storage_for(uri)
     try:
         if storage.read(uri) == data:

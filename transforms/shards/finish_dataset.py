@@ -31,7 +31,6 @@ from transforms.shards.layout import (
     dataset_uri,
     dropped_clips_uri,
     part_name,
-    rows_folder,
     wdinfo_list_uri,
     wdinfo_uri,
 )
@@ -189,8 +188,6 @@ def _remove_replaced(bins: dict[str, _Bin], run: DatasetRun, state: DatasetState
                 uri = wdinfo_uri(run, plan.bin_path)
                 storage_for(uri).delete(uri)
         remove_generation(run, generation)
-    for found in list(storage_for(rows_folder(run)).list(rows_folder(run))):
-        storage_for(found.uri).delete(found.uri)
 
 
 def _warnings(bins: dict[str, _Bin]) -> Iterable[str]:

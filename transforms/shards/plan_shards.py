@@ -22,10 +22,9 @@ from transforms.shards.dataset_state import (
 )
 from transforms.shards.dedup_filter import duplicate_ids
 from transforms.shards.layout import ShardName, work_uri
-from transforms.shards.list_clip_records import RowsFile
 from transforms.shards.options import DatasetRun, ShardSettings
+from transforms.shards.read_rows import RowsFile
 from transforms.shards.rows import Rows
-from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
 
 MAX_SAMPLES_PER_SHARD = 100_000
@@ -116,8 +115,8 @@ def dropped_file(run: DatasetRun) -> str:
 
 
 def _read_rows(rows_files: Iterable[RowsFile]) -> Rows:
-    ordered = sorted(rows_files, key=lambda file: file.index)
-    return Rows.joined([Rows.load(storage_for(file.uri).read(file.uri)) for file in ordered])
+    ordered = sorted(rows_files, key=lambda file: (file.uri, file.dropped))
+    return Rows.joined([file.load() for file in ordered])
 
 
 def _without_planned(rows: Rows, plans: Iterable[PartPlan]) -> Rows:

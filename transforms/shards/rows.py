@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -78,6 +78,23 @@ class Rows:
             dropped_reason=np.concatenate(
                 [self.dropped_reason, np.full(len(gone), reason.encode())]
             ),
+        )
+
+    def clips(self) -> set[str]:
+        """Return the ids of all clips, those that give no sample included."""
+        ids = np.concatenate([self.clip_id, self.dropped_id])
+        return {clip_id.decode() for clip_id in np.unique(ids).tolist()}
+
+    def of_others(self, clip_ids: Sequence[str]) -> Rows:
+        """Return the rows without these clips."""
+        if not clip_ids:
+            return self
+        gone = _strings(clip_ids)
+        rows, dropped = self.take(~np.isin(self.clip_id, gone)), ~np.isin(self.dropped_id, gone)
+        return replace(
+            rows,
+            dropped_id=rows.dropped_id[dropped],
+            dropped_reason=rows.dropped_reason[dropped],
         )
 
     def take(self, selection: np.ndarray) -> Rows:

@@ -34,7 +34,7 @@ class Sample:
         return sample_key(self.clip_id, self.start_frame, self.end_frame, is_window=self.is_window)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Dropped:
     """A clip that gives no sample."""
 
