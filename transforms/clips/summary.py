@@ -32,20 +32,39 @@ CLIP_COUNTERS = (
 def write_summary(root: str, this_run: dict[str, Any]) -> dict[str, Any]:
     """Write and return the summary; an earlier one is kept as ``summary.json.bakN``.
 
+    Args as ``make_summary``.
+    """
+    summary = make_summary(root, this_run)
+    _back_up(summary_uri(root))
+    write_json(summary_uri(root), summary)
+    return summary
+
+
+def run_fields(run: dict[str, Any], minutes: float) -> dict[str, Any]:
+    """Return what the summary takes from a run's selection and how long the run took."""
+    return {
+        "num_input_videos": run["num_input_videos"],
+        "num_input_videos_selected": len(run["videos"]),
+        "pipeline_run_time": minutes,
+    }
+
+
+def make_summary(root: str, this_run: dict[str, Any]) -> dict[str, Any]:
+    """Return the summary of what lies in an output, from its records.
+
     Args:
         root: Output root.
-        this_run: Fields that concern this run only: num_input_videos,
-            num_input_videos_selected, pipeline_run_time (minutes), embedding_algorithm, resolved.
+        this_run: Fields that concern the last run only: those of ``run_fields``, and
+            embedding_algorithm and resolved.
     """
     videos = _videos(root)
     for video in all_selected_videos(root):
         videos.setdefault(video.rel, {"source_video": video.uri, "processed": False})
-    totals = _totals(videos)
-    summary = {
+    return {
         # Upstream keeps one key per video at the top; where a name collides, the later field wins
         # and the video stands under videos only.
         **videos,
-        **totals,
+        **_totals(videos),
         "num_input_videos": this_run["num_input_videos"],
         "num_input_videos_selected": this_run["num_input_videos_selected"],
         "pipeline_run_time": this_run["pipeline_run_time"],
@@ -54,9 +73,6 @@ def write_summary(root: str, this_run: dict[str, Any]) -> dict[str, Any]:
         "videos": videos,
         "schema_version": SCHEMA_VERSION,
     }
-    _back_up(summary_uri(root))
-    write_json(summary_uri(root), summary)
-    return summary
 
 
 def _videos(root: str) -> dict[str, dict[str, Any]]:
