@@ -60,6 +60,8 @@ class CutJob:
     """Sorted by start; clips to cut do not overlap. Ids are unique."""
     encode: EncodeSettings
     look: LookSettings
+    keep_prefix: float | None = None
+    """As ``cut_run`` takes it: seconds that a clip must last which its source breaks off."""
 
 
 @dataclass(frozen=True, slots=True)

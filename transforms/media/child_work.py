@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +45,8 @@ class FinishedClip:
     made_by: Literal["encode", "passthrough"]
     num_frames: int | None = None
     """Frames that must come out of it; None: whatever it holds."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What the cut has to say of it."""
 
 
 class Worker:
@@ -127,9 +129,13 @@ class Worker:
     def _index(self, job: CutJob) -> PacketIndex:
         self._begin("index")
         path = Path(job.index_path)
+        keep_prefix = job.keep_prefix is not None
         if path.exists():
-            return PacketIndex.load(path)
-        index = build_packet_index(job.source, job.facts)
+            index = PacketIndex.load(path)
+            if not keep_prefix:
+                refuse_truncated(index, job.source)
+            return index
+        index = build_packet_index(job.source, job.facts, keep_prefix=keep_prefix)
         path.parent.mkdir(parents=True, exist_ok=True)
         index.save(path)
         return index
@@ -155,6 +161,7 @@ class Worker:
             folder=folder,
             windows=(job.look.window_size, job.look.remainder_threshold),
             counters=self._counters,
+            keep_prefix=job.keep_prefix,
         )
         for clip in clips:
             self._begin("cut", clip.clip_id)
@@ -162,10 +169,11 @@ class Worker:
             self._report_cut(job, next(results))
 
     def _report_cut(self, job: CutJob, result: CutResult) -> None:
+        notes = {"source_truncated": result.truncated} if result.truncated else {}
         if result.failure is not None:
             self._report_failure(job, result.clip_id, "cut", MediaError(*result.failure))
         elif result.path is None:
-            self._emit(ClipReport(job.job_id, result.clip_id))
+            self._emit(ClipReport(job.job_id, result.clip_id, notes=notes))
         else:
             path = clip_path(self._scratch, result.clip_id)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +182,8 @@ class Worker:
             if result.made_by == "passthrough" and job.facts.header_frames:
                 promised = job.facts.header_frames
             span = result.source_span_pts
-            self._look(job, FinishedClip(result.clip_id, path, span, result.made_by, promised))
+            finished = FinishedClip(result.clip_id, path, span, result.made_by, promised, notes)
+            self._look(job, finished)
 
     def _look(self, job: CutJob, finished: FinishedClip) -> None:
         self._begin("look", finished.clip_id)
@@ -203,7 +212,7 @@ class Worker:
                 clip_id=finished.clip_id,
                 file=file,
                 scores=seen.scores,
-                notes=seen.notes,
+                notes={**seen.notes, **finished.notes},
                 preview_files=seen.preview_files,
             )
         )
