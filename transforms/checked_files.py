@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from transforms.errors import CurateError
 from transforms.finding import Watch
 from transforms.formats.document import Document
-from transforms.storage.interface import StorageError
+from transforms.storage.interface import ObjectStat, StorageError
 from transforms.storage.open_storage import storage_for
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -56,6 +57,11 @@ def parse_checked(data: bytes, document: type[Document]) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BadFileError("is not a JSON object")
     return content
+
+
+def list_files(folder: str) -> Iterator[ObjectStat]:
+    """Yield the files below a folder; what is no file (a pipe, a loop) is passed over."""
+    return storage_for(folder).list(folder, on_problem=lambda _uri, _reason: None)
 
 
 def file_sha256(uri: str, watch: Watch) -> str:

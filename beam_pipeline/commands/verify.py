@@ -13,6 +13,7 @@ from typing import Any
 
 from beam_pipeline.exit_status import EXIT_FAILED, EXIT_OK
 from beam_pipeline.scratch import new_run_id
+from transforms.checked_files import list_files
 from transforms.clips.verified_clips import VerifiedClips
 from transforms.clips.verify_output import is_output, verify_output
 from transforms.errors import UsageError
@@ -22,7 +23,6 @@ from transforms.lease import hold_lease, lease_holder
 from transforms.shards.layout import version_lease_uri
 from transforms.shards.options import DatasetRun
 from transforms.shards.verify_dataset import dataset_versions, verify_dataset
-from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import absolute
 
 _PROGRESS_SECONDS = 10.0
@@ -92,7 +92,7 @@ class _Progress:
 
 def _what_is_at(root: str, path: str) -> tuple[bool, list[Dataset]]:
     """Return whether an output is there, and which datasets are."""
-    if next(iter(storage_for(root).list(root)), None) is None:
+    if next(iter(list_files(root)), None) is None:
         raise UsageError(f"{path}: there is no such folder, or nothing in it; verify needs one")
     output = is_output(root)
     datasets = [] if output else [(root, version) for version in dataset_versions(root)]

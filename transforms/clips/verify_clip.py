@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.checked_files import BadFileError, file_sha256, read_checked
+from transforms.checked_files import BadFileError, file_sha256, list_files, read_checked
 from transforms.clips.plan import Plan
 from transforms.finding import Finding, Watch
 from transforms.formats.clip_meta import ClipMeta
@@ -74,7 +74,7 @@ def clip_files(root: str, clip_id: str) -> tuple[str, ...]:
     """Return all files that may be there of a clip, its commit first."""
     mp4s = (clip_uri(root, clip_id, rejected=rejected) for rejected in (False, True))
     folder = join(root, PREVIEWS, clip_id)
-    previews = (stat.uri for stat in storage_for(folder).list(folder))
+    previews = (stat.uri for stat in list_files(folder))
     return (meta_uri(root, clip_id), *mp4s, *previews)
 
 
@@ -149,7 +149,7 @@ def _left_over(root: str, meta: dict[str, Any]) -> list[Finding]:
         findings.append(Finding("clip", clip_id, other, reason, (other,)))
     folder = join(root, PREVIEWS, clip_id)
     named = {previews_uri(root, clip_id, name) for name in meta.get("previews", ())}
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         name = stat.uri.rsplit("/", 1)[-1]
         if stat.uri not in named and _PREVIEW_NAME.fullmatch(name):
             reason = "the clip's metadata does not name this preview"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.checked_files import BadFileError, read_checked
+from transforms.checked_files import BadFileError, list_files, read_checked
 from transforms.clips.clip_state import CLIP_STAGES
 from transforms.clips.video_state import VIDEO_STAGES
 from transforms.finding import Finding, Watch
@@ -10,7 +10,6 @@ from transforms.formats.document import Document
 from transforms.formats.failure import ClipFailure, VideoFailure
 from transforms.layout import FAILURES
 from transforms.records import Failure
-from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
 
 Failures = dict[str, tuple[str, Failure]]
@@ -39,7 +38,7 @@ def _read_stage(
 ) -> None:
     failures, findings = found
     folder = join(root, FAILURES, stage)
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         name = stat.uri.rsplit("/", 1)[-1].removesuffix(".json")
         try:
             content = read_checked(stat.uri, document, watch)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from transforms.checked_files import BadFileError, read_checked
+from transforms.checked_files import BadFileError, list_files, read_checked
 from transforms.clips.selections import Selected
 from transforms.clips.verified_clips import VerifiedClips
 from transforms.clips.verify_failures import Failures, read_checked_failures
@@ -26,7 +26,6 @@ from transforms.layout import (
     summary_uri,
     video_record_uri,
 )
-from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import is_inside, join, relative
 
 _PLAN = re.compile(r"([0-9a-f-]{36})\.json")
@@ -45,7 +44,7 @@ class VerifiedOutput:
 def is_output(root: str) -> bool:
     """Return whether there are files below ``root`` by which an output can be verified."""
     folders = (join(root, RUNS), join(root, WORK, "plans"))
-    return any(next(iter(storage_for(root).list(folder)), None) for folder in folders)
+    return any(next(iter(list_files(folder)), None) for folder in folders)
 
 
 def verify_output(root: str, watch: Watch) -> VerifiedOutput:
@@ -83,7 +82,7 @@ def _unselected(
         if identity not in listed:
             yield None, Finding("failure", identity, uri, "no run selected this video", (uri,))
     folder = join(root, WORK, "plans")
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         match = _PLAN.fullmatch(relative(stat.uri, folder))
         if match is None or match.group(1) in listed:
             continue

@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.checked_files import BadFileError, read_checked
+from transforms.checked_files import BadFileError, list_files, read_checked
 from transforms.clips.selections import Selected, selected_videos
 from transforms.finding import Finding, Watch
 from transforms.formats.run_record import CurrentRun, FinishedRun, StoredOptions
 from transforms.layout import RUNS, current_run_uri, options_uri
 from transforms.storage.interface import NotFoundError
-from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative
 
 _FINISHED = re.compile(r"(\d{4,})\.json")
@@ -38,7 +37,7 @@ def verify_runs(root: str, watch: Watch) -> Runs:
     runs = Runs()
     _read_options(root, runs, watch)
     folder, last = join(root, RUNS), ""
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         name = relative(stat.uri, folder)
         is_current = stat.uri == current_run_uri(root)
         if not is_current and not _FINISHED.fullmatch(name):

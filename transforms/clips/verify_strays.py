@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from transforms.checked_files import BadFileError, read_checked
+from transforms.checked_files import BadFileError, list_files, read_checked
 from transforms.clips.verified_clips import VerifiedClips, packed
 from transforms.clips.verify_clip import clip_files
 from transforms.clips.verify_failures import Failures
@@ -22,7 +22,6 @@ from transforms.layout import (
     meta_uri,
 )
 from transforms.storage.interface import NotFoundError
-from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative
 
 _UUID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -55,7 +54,7 @@ def verify_strays(clips: VerifiedClips, failed_clips: Failures, watch: Watch) ->
 
 
 def _clip_ids(folder: str, pattern: str) -> Iterator[tuple[str, str]]:
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         if match := re.fullmatch(pattern, relative(stat.uri, folder)):
             yield match.group(1), stat.uri
 
@@ -73,12 +72,12 @@ def _awaits_its_plan(clips: VerifiedClips, clip_id: str, watch: Watch) -> bool:
 
 def _records(clips: VerifiedClips) -> Iterator[Finding]:
     folder = join(clips.root, PROCESSED_VIDEOS)
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         rel = relative(stat.uri, folder).removesuffix(".json")
         if rel not in clips.num_chunks and rel not in clips.unplanned:
             yield Finding("video", rel, stat.uri, "no run selected this video", (stat.uri,))
     folder = join(clips.root, PROCESSED_CHUNKS)
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         match = _CHUNK.fullmatch(relative(stat.uri, folder))
         if match is None or match.group(1) in clips.unplanned:
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from transforms.checked_files import BadFileError, read_checked
+from transforms.checked_files import BadFileError, list_files, read_checked
 from transforms.clips.plan import Plan
 from transforms.clips.selections import Selected
 from transforms.clips.verified_clips import VerifiedClips, packed
@@ -69,7 +69,7 @@ def chunk_records(root: str, rel: str) -> list[str]:
     """Return the chunk records there are of a video, also of one whose plan is gone."""
     folder = join(root, PROCESSED_CHUNKS, *rel.split("/")[:-1])
     pattern = re.compile(re.escape(rel.rsplit("/", maxsplit=1)[-1]) + r"_\d+\.json")
-    stats = storage_for(folder).list(folder)
+    stats = list_files(folder)
     return [stat.uri for stat in stats if pattern.fullmatch(relative(stat.uri, folder))]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.checked_files import BadFileError, read_checked
+from transforms.checked_files import BadFileError, list_files, read_checked
 from transforms.clips.verified_clips import VerifiedClips, unpacked
 from transforms.finding import Finding, Watch
 from transforms.formats.dataset import DroppedClips, WdInfo
@@ -134,7 +134,7 @@ def _verify_list(bin_paths: list[str], run: DatasetRun) -> Iterator[Finding]:
 def _strays(bins: Iterable[str], run: DatasetRun) -> Iterator[Finding]:
     known = {wdinfo_uri(run, bin_path) for bin_path in bins}
     folder = dataset_uri(run)
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         path = relative(stat.uri, folder)
         if path.count("/") == 3 and path.endswith("/wdinfo.json") and stat.uri not in known:
             reason = "describes a bin that no plan has"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transforms.checked_files import BadFileError, read_checked
+from transforms.checked_files import BadFileError, list_files, read_checked
 from transforms.clips.verified_clips import VerifiedClips, packed
 from transforms.finding import Finding, Watch
 from transforms.formats.catalogue import kinds_of
@@ -30,7 +30,6 @@ from transforms.shards.options import DatasetRun
 from transforms.shards.verify_bins import FoundBin, verify_bins, verify_dropped
 from transforms.shards.verify_shard import ShardCheck, verify_shard
 from transforms.storage.interface import NotFoundError
-from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative
 
 _PART = re.compile(r"(.+)/part_(\d{6})\.json")
@@ -42,7 +41,7 @@ def dataset_versions(root: str) -> list[str]:
     """Return the versions of the datasets below a root that this program has notes of."""
     folder = join(root, ".work")
     found = set()
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         version, _, rest = relative(stat.uri, folder).partition("/")
         if rest == "dataset.json" or rest.startswith("generation_"):
             found.add(version)
@@ -78,7 +77,7 @@ def verify_dataset(
 def _without_state(run: DatasetRun, uri: str, reason: str) -> Finding:
     """Return the finding; all of the dataset goes, for it cannot be told what of it counts."""
     folders = (work_uri(run), dataset_uri(run))
-    stats = [stat.uri for folder in folders for stat in storage_for(folder).list(folder)]
+    stats = [stat.uri for folder in folders for stat in list_files(folder)]
     ours = [found for found in stats if kinds_of("dataset", relative(found, run.dataset_root))]
     reason += "; which of its shards count cannot be told, so all are made again"
     return Finding("dataset", run.annotation_version, uri, reason, tuple(dict.fromkeys(ours)))
@@ -107,7 +106,7 @@ def _verify_generation(check: ShardCheck, *, is_whole: bool) -> list[Finding]:
 
 def _plans(check: ShardCheck, findings: list[Finding]) -> Iterator[PartPlan]:
     folder = plans_folder(check.run, check.generation)
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         match = _PART.fullmatch(relative(stat.uri, folder))
         if match is None:
             continue
@@ -133,7 +132,7 @@ def _part_files(check: ShardCheck, bin_path: str, part: int) -> list[str]:
     commits = join(generation_uri(check.run, check.generation), "commits", bin_path)
     tars = [join(dataset_uri(check.run), bin_path, kind) for kind in TAR_KINDS]
     folders = [join(folder, part_name(part)) for folder in (commits, *tars)]
-    return [stat.uri for folder in folders for stat in storage_for(folder).list(folder)]
+    return [stat.uri for folder in folders for stat in list_files(folder)]
 
 
 def _add_commit(
@@ -157,7 +156,7 @@ def _strays(names: set[ShardName], check: ShardCheck) -> Iterator[Finding]:
     tars = dataset_uri(check.run)
     others = _other_generations(check)
     for folder, pattern, known in ((commits, _COMMIT, names), (tars, _TAR, names | others)):
-        for stat in storage_for(folder).list(folder):
+        for stat in list_files(folder):
             match = pattern.fullmatch(relative(stat.uri, folder))
             if match is None:
                 continue
@@ -172,7 +171,7 @@ def _other_generations(check: ShardCheck) -> set[ShardName]:
     pattern = re.compile(r"generation_\d{6}/plans/(.+)/part_(\d{6})\.json")
     folder = work_uri(check.run)
     found: set[ShardName] = set()
-    for stat in storage_for(folder).list(folder):
+    for stat in list_files(folder):
         match = pattern.fullmatch(relative(stat.uri, folder))
         if match is None or stat.uri.startswith(plans_folder(check.run, check.generation) + "/"):
             continue
