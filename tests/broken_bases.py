@@ -14,7 +14,7 @@ _BITEXACT = (("fflags", "+bitexact"),)
 _PLAIN = VideoSpec(seconds=1.6, size=(64, 64), fps=Fraction(10), container_options=_BITEXACT)
 
 
-def _spec(
+def _spec(  # noqa: PLR0913 - what differs between the bases, all by name
     codec: str = "libx264",
     *,
     size: tuple[int, int] = (64, 64),
@@ -115,7 +115,9 @@ def remuxed(
             av.open(str(target), "w", format=file_format, options=options) as out,
         ):
             taken = [stream for stream in read.streams if stream.type in kinds]
-            outs = {s.index: [out.add_stream_from_template(s) for _ in range(copies)] for s in taken}
+            outs = {
+                s.index: [out.add_stream_from_template(s) for _ in range(copies)] for s in taken
+            }
             _copy(read, out, taken, outs, retime or {})
         return target.read_bytes()
 

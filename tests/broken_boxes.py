@@ -5,7 +5,18 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-_PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"mvex", b"moof", b"traf"}
+_PARENTS = {
+    b"moov",
+    b"trak",
+    b"mdia",
+    b"minf",
+    b"stbl",
+    b"edts",
+    b"dinf",
+    b"mvex",
+    b"moof",
+    b"traf",
+}
 _NUMBERS = {
     # Offsets behind the box's beginning: time scale and duration, counts and first entries.
     b"mvhd": (20, 24),

@@ -63,7 +63,9 @@ def _spliced(random: Random) -> Broken:
     ending, data = _pick(random)
     start = random.randrange(len(data))
     end = min(len(data), start + random.choice((1, 100, 5000)))
-    new = random.choice((b"", bytes(end - start), random.randbytes(end - start), data[end:start:-1]))
+    new = random.choice(
+        (b"", bytes(end - start), random.randbytes(end - start), data[end:start:-1])
+    )
     return ending, bytes(data[:start] + new + data[end:])
 
 
@@ -127,6 +129,23 @@ def _picture_size(random: Random) -> Broken:
         seconds=random.choice((0.1, 0.2, 0.6, 1.6)),
     )
     return ending, made("a" + ending, spec)
+
+
+def _giant_picture(random: Random) -> Broken:
+    """State pictures of up to 65535 x 65535 pixels where the decoder believes it."""
+    side = random.choice((4000, 16383, 65535))
+    if random.random() < 0.5:
+        data, mark, form = bytearray(base("mjpeg.avi")), b"\xff\xc0", ">HH"
+        struct.pack_into("<II", data, data.find(b"strf") + 12, side, side)
+    else:
+        # Behind the start code of a keyframe: 14 bits each.
+        data, mark, form = bytearray(base("vp8.webm")), b"\x9d\x01\x2a", "<HH"
+    at = data.find(mark)
+    while at >= 0:
+        place = at + (5 if form == ">HH" else 3)
+        struct.pack_into(form, data, place, side, side)
+        at = data.find(mark, at + 8)
+    return (".avi" if form == ">HH" else ".webm"), bytes(data)
 
 
 def _times(random: Random) -> Broken:
@@ -269,6 +288,7 @@ KINDS: dict[str, Callable[[Random], Broken]] = {
     "ebml_size": _ebml_size,
     "ebml_field": _ebml_field,
     "picture_size": _picture_size,
+    "giant_picture": _giant_picture,
     "times": _times,
     "doubled_times": _doubled_times,
     "size_change": _size_change,

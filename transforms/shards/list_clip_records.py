@@ -6,15 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.json_files import read_json, read_json_if_there
+from transforms.json_files import BadJsonError, read_json, read_json_if_there
+from transforms.json_parsing import MAX_SMALL_JSON_BYTES
 from transforms.layout import METAS, clip_uri, current_run_uri, meta_uri, summary_uri
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.samples import Dropped, Sample, is_kept, samples_of
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
+from transforms.storage.plain_names import is_plain_name, leads_outside, shown
 from transforms.storage.uris import join
 
-UNREADABLE = frozenset({"no_metadata", "bad_metadata", "no_clip_file", "clip_file_changed"})
+UNREADABLE = frozenset(
+    {"no_metadata", "bad_metadata", "no_clip_file", "clip_file_changed", "bad_id", "outside_input"}
+)
 """Reasons to drop a clip that may be gone by the next run; the others follow from its facts."""
 
 
@@ -32,13 +36,22 @@ def list_clip_records(run: DatasetRun) -> ClipRecords:
 
     ``summary.json`` names the kept clips of finished videos (contract §2.2). Without it every clip
     with metadata is listed, and rejected ones are left out when their metadata is seen.
+
+    Raises:
+        BadJsonError: The summary is not what a split writes.
     """
     summary = read_json_if_there(summary_uri(run.input_root))
     if summary is None:
         return ClipRecords(set(_clips_with_metadata(run)), kept_for_sure=False)
     # A run that did not end may have rejected clips that the summary of an earlier one names.
     is_old = storage_for(run.input_root).exists(current_run_uri(run.input_root))
-    return ClipRecords(clips_of_summary(summary), kept_for_sure=not is_old)
+    try:
+        return ClipRecords(clips_of_summary(summary), kept_for_sure=not is_old)
+    except TypeError as error:
+        raise BadJsonError(
+            f"{summary_uri(run.input_root)}: is not the summary of a split: {error}; remove it, "
+            "and every clip with metadata is packed"
+        ) from error
 
 
 def clips_of_summary(summary: Mapping[str, Any]) -> set[str]:
@@ -46,9 +59,21 @@ def clips_of_summary(summary: Mapping[str, Any]) -> set[str]:
 
     Each value that is a mapping with ``clips`` is a video, at the top level as upstream writes it
     and under ``videos``.
+
+    Raises:
+        TypeError: It is no mapping, or ``clips`` is no list of texts.
     """
+    if not isinstance(summary, Mapping):
+        raise TypeError(f"needed a mapping, got {type(summary).__name__}")
     videos = [*summary.values(), *_mapping(summary.get("videos")).values()]
-    return {str(clip) for video in videos for clip in _mapping(video).get("clips") or ()}
+    return {clip for video in videos for clip in _clips_of(_mapping(video))}
+
+
+def _clips_of(video: Mapping[str, Any]) -> list[str]:
+    clips = video.get("clips") or []
+    if not isinstance(clips, list) or not all(isinstance(clip, str) for clip in clips):
+        raise TypeError(f"clips must be a list of ids, got {shown(clips)}")
+    return clips
 
 
 def read_clip(
@@ -58,12 +83,17 @@ def read_clip(
 
     The mp4 must be there with the size its metadata states: what is packed is what was scored.
     """
+    if not is_plain_name(clip_id):
+        return Dropped(shown(clip_id), "bad_id")
+    uri = meta_uri(run.input_root, clip_id, run.annotation_version)
+    if leads_outside(uri) or leads_outside(clip_uri(run.input_root, clip_id, rejected=False)):
+        return Dropped(clip_id, "outside_input")
     try:
-        meta = read_json(meta_uri(run.input_root, clip_id, run.annotation_version))
+        meta = read_json(uri, max_bytes=MAX_SMALL_JSON_BYTES)
         return _samples_of_file(meta, clip_id, settings, run) if is_kept(meta) else None
     except NotFoundError:
         return Dropped(clip_id, "no_metadata")
-    except (StorageError, AttributeError, KeyError, TypeError, ValueError):
+    except (StorageError, AttributeError, KeyError, TypeError, ValueError, OverflowError):
         # Not JSON, a list instead of a mapping, a field that is missing or of another type.
         return Dropped(clip_id, "bad_metadata")
 

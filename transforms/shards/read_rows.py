@@ -17,6 +17,7 @@ from transforms.shards.list_clip_records import UNREADABLE, list_clip_records, r
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.rows import Rows
 from transforms.shards.samples import Dropped, Sample
+from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
 
@@ -52,8 +53,18 @@ class RowsFile:
         dropped = Rows.of([], self.dropped)
         if not self.uri:
             return dropped
-        rows = Rows.load(storage_for(self.uri).read(self.uri)).of_others(self.left_out)
+        rows = load_rows(self.uri).of_others(self.left_out)
         return Rows.joined([rows, dropped])
+
+
+def load_rows(uri: str) -> Rows:
+    """Return the rows of a file. Raises StorageError when it holds none."""
+    try:
+        return Rows.load(storage_for(uri).read(uri))
+    except ValueError as error:
+        raise StorageError(
+            f"{uri}: is no file of sample rows ({error}); remove it, and they are read again"
+        ) from error
 
 
 def list_rows(run: DatasetRun, settings: ShardSettings) -> Iterator[RowsFile | ClipBatch]:
@@ -70,7 +81,7 @@ def list_rows(run: DatasetRun, settings: ShardSettings) -> Iterator[RowsFile | C
     waiting = records.clip_ids
     if records.kept_for_sure:
         for found in storage_for(folder).list(folder):
-            known = Rows.load(storage_for(folder).read(found.uri)).clips()
+            known = load_rows(found.uri).clips()
             yield RowsFile(found.uri, tuple(sorted(known - waiting)))
             waiting -= known
     clip_ids = sorted(waiting)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from transforms.errors import MediaError
-from transforms.json_files import read_json, write_json
+from transforms.json_files import BadJsonError, read_json, write_json
+from transforms.json_parsing import MAX_SMALL_JSON_BYTES
 from transforms.layout import clip_uri, meta_uri
 from transforms.lease import Heartbeat, raise_if_lost
 from transforms.progress import count
@@ -33,6 +34,7 @@ from transforms.shards.window_mp4 import write_window
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.open_storage import storage_for
+from transforms.storage.plain_names import leads_outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def _build(samples: list[Sample], folder: Path, settings: ShardSettings, run: Da
     ):
         for sample in samples:
             try:
-                meta = read_json(meta_uri(run.input_root, sample.clip_id, run.annotation_version))
+                meta = _meta(sample, run)
                 if sample.is_window:
                     _add_window(videos, sample, made, folder, run)
                 else:
@@ -146,6 +148,27 @@ def _build(samples: list[Sample], folder: Path, settings: ShardSettings, run: Da
             )
             metas.add_bytes(f"{sample.key}.json", data)
     return made
+
+
+def _meta(sample: Sample, run: DatasetRun) -> dict[str, Any]:
+    """Return the clip's metadata; it may have changed since the shard was planned.
+
+    Raises:
+        MediaError: ``bad_metadata``, ``outside_input``.
+        NotFoundError: It is gone.
+    """
+    uri = meta_uri(run.input_root, sample.clip_id, run.annotation_version)
+    for file in (uri, clip_uri(run.input_root, sample.clip_id, rejected=False)):
+        if leads_outside(file):
+            raise MediaError("outside_input", f"{file}: is a link to a file outside its folder")
+    try:
+        meta = read_json(uri, max_bytes=MAX_SMALL_JSON_BYTES)
+    except BadJsonError as error:
+        raise MediaError("bad_metadata", str(error)) from error
+    windows = meta.get("windows") or [] if isinstance(meta, dict) else None
+    if not isinstance(windows, list) or not all(isinstance(window, dict) for window in windows):
+        raise MediaError("bad_metadata", f"{uri}: is not the metadata of a clip")
+    return meta
 
 
 def _add_clip(videos: TarWriter, sample: Sample, run: DatasetRun) -> None:
