@@ -9,7 +9,7 @@ from typing import Any
 from transforms.clips.clip_metadata import clip_metadata, merged_metadata
 from transforms.clips.plan import Plan
 from transforms.clips.settle_clip import MadeClip, settle
-from transforms.clips.stored_clip import has_content, mp4_uri, other_mp4_uri
+from transforms.clips.stored_clip import mp4_uri, other_mp4_uri
 from transforms.errors import CurateError
 from transforms.faults import kill_at
 from transforms.json_files import create_json, json_bytes, read_json
@@ -96,11 +96,8 @@ def _create_previews(made: MadeClip, root: str) -> bool:
 
 
 def _create(uri: str, path: Path) -> bool:
-    """Store the file unless something is there; return whether its content is there now.
-
-    What an interrupted run or a rival left is compared, not trusted, and not yet overwritten.
-    """
-    return storage_for(uri).create_if_absent(uri, path) or has_content(uri, path)
+    """Store the file unless something is there; what is there is settled later, not trusted."""
+    return storage_for(uri).create_if_absent(uri, path)
 
 
 def _copy(committed: dict[str, Any], root: str) -> bool:

@@ -8,17 +8,20 @@ Why two writers (a worker and its replacement, or what a killed run left) always
 1. A final name is *created* by anybody, but *overwritten* or taken away only by a writer that has
    just read metadata that stands: its own, to put its own files in place, or another's, to remove
    what that does not list.
-2. Metadata is created after its files, so a writer that created all its files (or found its very
-   bytes there) and then created the metadata is done: until then nobody could read any, so by 1
-   nobody overwrote a file of it; and from then on whoever reads it finds it true. This is the usual
-   path, and it reads nothing back. What may lie in the other folder is of somebody who failed to
-   create the metadata and so comes here, or is dead: one look at that name tells.
+2. Metadata is created after its files, so a writer that created all its files and then metadata is
+   done: until then nobody could read any, so by 1 nobody overwrote a file of it; and from then on
+   whoever reads it finds it true. This is the usual path, and it reads nothing back. What may lie
+   in the other folder is of somebody who will fail to create the metadata and so come here, or is
+   dead: one look at that name tells.
 3. All others settle: look, act on what is wrong, look again, and leave only after a look that
    found nothing wrong. So behind everybody's last write comes a whole look of its writer; the look
    behind the very last write of all sees what stays, and it found it consistent.
 4. A writer that dies anywhere leaves at worst metadata whose mp4 is another one, or files of its
    own that nobody lists. The chunk has no record then, and the next run, or the retry of the
    bundle, hashes each clip of such a chunk before it trusts it (clip_state) and settles it.
+
+Metadata tells a preview's name, not its bytes: where something old lay and two writers replaced
+it, a preview may be the other writer's picture of the same frames.
 
 What no order of writes can mend is a writer that is cut off so long that the chunk's record is
 there when it writes, and that dies before its next look. ``verify`` finds what it left.
@@ -96,10 +99,13 @@ def _act(made: MadeClip, meta: dict[str, Any], version: str, root: str) -> bool:
     """Do what must be done; return whether it was anything, so that a look must follow."""
     if json_bytes(meta) == json_bytes(made.meta):
         return _put_own_files(made, root) or _remove_unlisted(made, meta, root)
-    if is_intact(meta, root) and not _lacks_previews(made, meta, root):
+    # A picture that is gone is worth a new commit to whoever has all the bytes, and no wait.
+    can_replace = made.mp4 is not None
+    lacks_previews = can_replace and _listed(meta) - _stored_previews(made.clip_id, root)
+    if is_intact(meta, root) and not lacks_previews:
         return _remove_unlisted(made, meta, root)
-    if made.mp4 is not None:
-        # Who wrote it may be dead; here are all the bytes.
+    if can_replace:
+        # Who wrote it may be dead.
         uri = meta_uri(root, made.clip_id)
         storage_for(uri).replace_if(uri, json_bytes(made.meta), version)
     return True
@@ -125,15 +131,11 @@ def _put_own_files(made: MadeClip, root: str) -> bool:
     return acted
 
 
-def _lacks_previews(made: MadeClip, meta: dict[str, Any], root: str) -> bool:
-    return bool((_listed(meta) & made.previews.keys()) - _stored_previews(made.clip_id, root))
-
-
 def _remove_unlisted(made: MadeClip, meta: dict[str, Any], root: str) -> bool:
     """Remove files that do not belong to ``meta``; return whether there were any."""
     unlisted = _stored_previews(made.clip_id, root) - _listed(meta)
-    if json_bytes(meta) != json_bytes(made.meta):
-        # Others may be those of a stage that its writer is about to add.
+    if not (meta.keys() & {"previews", "rejection"} or json_bytes(meta) == json_bytes(made.meta)):
+        # Another worker may be about to add this stage.
         unlisted &= made.previews.keys()
     for name in sorted(unlisted):
         uri = previews_uri(root, made.clip_id, name)
