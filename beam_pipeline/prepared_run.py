@@ -21,6 +21,7 @@ from beam_pipeline.stored_options import RunOptions, store_options
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import all_selected_videos
+from transforms.ingest.kept_states import keep_states
 from transforms.ingest.select_videos import select_videos
 from transforms.json_files import read_json
 from transforms.shards.dataset_state import check_dataset
@@ -82,6 +83,7 @@ class PreparedRun:
         if isinstance(config, ShardConfig) or split is None or not config.run.predict:
             return None
         selection = select_videos(config.input, split.context)
+        keep_states(split.context, selection.states)
         if not 0 < len(selection.videos) <= PREDICTED_VIDEOS:
             return None
         with open_looker(config, split, num_videos=len(selection.videos)) as looker:

@@ -1,4 +1,4 @@
-"""``curate`` in real processes that are killed and go on, and what must hold then."""
+"""The program in real processes that are killed and go on, and what must hold then."""
 
 from __future__ import annotations
 
@@ -29,20 +29,25 @@ OPTIONS = (
 _POLL_SECONDS = 0.005
 _PATIENCE_SECONDS = 120
 
-# Every Python process imports this module first. It sees the system call by which a finished clip
-# gets its name, whatever the program says about what it encoded.
+# Every Python process imports this module first. It sees the system calls by which finished clips
+# get their names and files are read, whatever the program says about what it did.
 _RECORDER = """
 import os, sys
 
 def record(event, arguments):
     if event == "os.rename" and str(arguments[0]).endswith(".partial"):
-        line = os.path.basename(str(arguments[1])).removesuffix(".mp4") + "\\n"
-        handle = os.open(os.environ["ENCODED_CLIPS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        os.write(handle, line.encode())
-        os.close(handle)
+        note("ENCODED_CLIPS", os.path.basename(str(arguments[1])).removesuffix(".mp4"))
+    elif event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(OUT):
+        if not arguments[2] & (os.O_WRONLY | os.O_RDWR) and not os.path.isdir(arguments[0]):
+            note("OPENED_FILES", arguments[0][len(OUT) :])
 
-if "transforms.media.child" in sys.orig_argv:
-    sys.addaudithook(record)
+def note(log, line):
+    handle = os.open(os.environ[log], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(handle, line.encode() + b"\\n")
+    os.close(handle)
+
+OUT = os.environ["OUTPUT"] + "/"
+sys.addaudithook(record)
 """
 
 
@@ -62,11 +67,13 @@ class AtKill:
 class Scene:
     """The folders of one output that is killed and gone on with."""
 
-    def __init__(self, folder: Path, raw: Path) -> None:
+    def __init__(self, folder: Path, raw: Path, command: str = "curate") -> None:
         self.curated = Curated.below(folder, raw)
+        self._command = command
         self.scratch = folder / "scratch"
         self._folder = folder
         self._encoded = folder / "encoded"
+        self._opened = folder / "opened"
         (folder / "site").mkdir(parents=True)
         (folder / "site" / "sitecustomize.py").write_text(_RECORDER)
         # Locks of its own: other runs on this machine must not take its slots.
@@ -75,6 +82,10 @@ class Scene:
     def encoded(self) -> Counter[str]:
         """Return how often each clip was encoded so far."""
         return Counter(self._encoded.read_text().split() if self._encoded.exists() else ())
+
+    def opened(self) -> Counter[str]:
+        """Return how often each file below the output was opened for reading so far."""
+        return Counter(self._opened.read_text().splitlines())
 
     def num_bytes(self) -> int:
         """Return the bytes of all files below output and dataset."""
@@ -87,7 +98,7 @@ class Scene:
         return total
 
     def run(self, *options: str) -> Ended:
-        """Run ``curate`` to its end; nothing of it is left running."""
+        """Run the command to its end; nothing of it is left running."""
         with self._started(options) as process:
             process.wait(_PATIENCE_SECONDS)
         assert_gone(process.pid, self.scratch)
@@ -96,7 +107,7 @@ class Scene:
     def kill_when(
         self, moment: Callable[[], bool], *options: str, driver_alone: bool = False
     ) -> AtKill:
-        """Run ``curate`` and kill its process group, or one process of it, at a moment."""
+        """Run the command and kill its process group, or one process of it, at a moment."""
         with self._started(options) as process:
             self._wait(moment, process)
             # Stopped, it can be looked at: what lies there now is what lies there when it is dead.
@@ -113,7 +124,7 @@ class Scene:
         return self._at_kill(len(at_work), num_open)
 
     def kill_at(self, point: str, *options: str) -> AtKill:
-        """Run ``curate`` until it comes to a point and kills itself there."""
+        """Run the command until it comes to a point and kills itself there."""
         with self._started(options, fault=f"kill@{point}") as process:
             status = process.wait(_PATIENCE_SECONDS)
             assert status == -signal.SIGKILL, f"it did not come to {point}: {self._told('err')}"
@@ -121,7 +132,7 @@ class Scene:
         return self._at_kill(0, 0)
 
     def run_losing_a_child(self, moment: Callable[[], bool], *options: str) -> Ended:
-        """Run ``curate`` to its end, and kill one of its children at a moment."""
+        """Run the command to its end, and kill one of its children at a moment."""
         with self._started(options) as process:
             self._wait(lambda: moment() and bool(self.children(process.pid)), process)
             os.kill(self.children(process.pid)[0].pid, signal.SIGKILL)
@@ -140,7 +151,8 @@ class Scene:
             whole: The trees of an uninterrupted run.
             kills: What lay there at each kill, in order.
         """
-        assert self.curated.trees() == whole
+        found = self.curated.trees()
+        assert {rel for rel in whole.keys() | found if whole.get(rel) != found.get(rel)} == set()
         self.check_nothing_lost(kills)
 
     def check_nothing_lost(self, kills: Sequence[AtKill]) -> None:
@@ -163,7 +175,7 @@ class Scene:
     ) -> Iterator[subprocess.Popen[bytes]]:
         with (self._folder / "out").open("wb") as out, (self._folder / "err").open("wb") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "beam_pipeline", "curate", *self._arguments(), *options],
+                [sys.executable, "-m", "beam_pipeline", self._command, *self._arguments(), *options],
                 env=self._environment(fault),
                 stdout=out,
                 stderr=err,
@@ -191,7 +203,9 @@ class Scene:
                 "PYTHONPATH": str(self._folder / "site"),
                 "XDG_RUNTIME_DIR": str(self._folder / "locks"),
                 "BEAM_CURATE_SLOTS": "2",
+                "OUTPUT": str(self.curated.out),
                 "ENCODED_CLIPS": str(self._encoded),
+                "OPENED_FILES": str(self._opened),
                 FAULT_VARIABLE: fault,
             }
         )

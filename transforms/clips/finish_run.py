@@ -12,7 +12,7 @@ import apache_beam as beam
 
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import last_finished_run, selected_videos
-from transforms.clips.summary import run_fields, write_summary
+from transforms.clips.summary import ChunkSums, run_fields, sum_up, write_summary
 from transforms.errors import LedgerError
 from transforms.json_files import create_json, read_json, read_json_if_there
 from transforms.layout import current_run_uri, finished_run_uri, summary_uri
@@ -46,10 +46,15 @@ def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
     if current is None:
         _restore_summary(context.root, facts)
         return context.run_id
-    ledger = read_ledger(context.root, selected_videos(current))
+    sums: dict[str, ChunkSums] = {}
+
+    def see_chunks(rel: str, records: list[dict[str, Any]]) -> None:
+        sums[rel] = sum_up(records)
+
+    ledger = read_ledger(context.root, selected_videos(current), see_chunks)
     raise_if_false(ledger)
     minutes = (time.time() - facts.started_at) / 60
-    _write_summary(context.root, run_fields(current, minutes), facts)
+    _write_summary(context.root, run_fields(current, minutes), facts, sums)
     _file_run(context, current, ledger, minutes)
     return context.run_id
 
@@ -60,15 +65,17 @@ def _restore_summary(root: str, facts: RunFacts) -> None:
         return
     last = last_finished_run(root)
     if last is not None:
-        _write_summary(root, run_fields(last, last["minutes"]), facts)
+        _write_summary(root, run_fields(last, last["minutes"]), facts, {})
 
 
-def _write_summary(root: str, of_run: dict[str, Any], facts: RunFacts) -> None:
+def _write_summary(
+    root: str, of_run: dict[str, Any], facts: RunFacts, sums: dict[str, ChunkSums]
+) -> None:
     options = {
         "embedding_algorithm": facts.embedding_algorithm,
         "resolved": json.loads(facts.resolved),
     }
-    write_summary(root, {**of_run, **options})
+    write_summary(root, {**of_run, **options}, sums)
 
 
 def raise_if_false(ledger: Ledger) -> None:

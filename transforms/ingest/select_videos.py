@@ -11,6 +11,7 @@ import apache_beam as beam
 
 from transforms.clips.selections import Selected
 from transforms.clips.video_state import VideoState, read_states, reopen_failed
+from transforms.ingest.kept_states import kept_states
 from transforms.ingest.known_videos import find_inputs, with_size
 from transforms.ingest.list_videos import Listing, VideoInput
 from transforms.json_files import write_json
@@ -35,20 +36,31 @@ class Selection:
     num_waiting: int
     """Inputs beyond ``limit``, or failed before."""
     listing: Listing
+    states: dict[str, VideoState]
+    """Of all inputs, by relative path."""
 
 
-def select_videos(config: VideoInput, context: RunContext) -> Selection:
+def select_videos(
+    config: VideoInput, context: RunContext, known: dict[str, VideoState] | None = None
+) -> Selection:
     """Return the run's selection without changing anything.
 
     The videos of an unfinished run come first and count against ``limit``; of the others those
     that are neither done nor failed are added up to it. A video whose file is gone is selected as
     others are: what needs the file fails by name, a stage that needs only the clips does not.
 
+    Args:
+        config: Where the inputs are.
+        context: The run.
+        known: States that this run has read already, by relative path.
+
     Raises:
         UsageError, NotFoundError, StorageError: As ``find_inputs``.
     """
     inputs = find_inputs(config, context.root)
-    states = read_states(context, inputs.videos)
+    known = known or {}
+    unknown = [video for video in inputs.videos if video.rel not in known]
+    states = {**known, **read_states(context, unknown)} if unknown else known
     open_states = {VideoState.OPEN} | ({VideoState.FAILED} if context.retry_failed else set())
     selected = [video for video in inputs.videos if video.rel in inputs.begun]
     fresh = [
@@ -71,6 +83,7 @@ def select_videos(config: VideoInput, context: RunContext) -> Selection:
         num_done=num_done,
         num_waiting=len(inputs.videos) - num_done - len(videos),
         listing=inputs.listing,
+        states=states,
     )
 
 
@@ -80,7 +93,7 @@ def begin_selection(config: VideoInput, context: RunContext) -> Iterator[Video]:
     Emits nothing and stores nothing when everything is done, unless an unfinished run waits for
     its end.
     """
-    selection = select_videos(config, context)
+    selection = select_videos(config, context, kept_states(context))
     _report_problems(selection.listing, context)
     if not selection.whole:
         return
