@@ -10,8 +10,6 @@ from typing import BinaryIO
 
 from transforms.media.ebml import CLUSTER, SEGMENT, element
 
-_TS_SIZES = ((188, 0), (192, 4), (204, 0))
-"""Size of a transport packet and where its sync byte stands."""
 _HEAD_BYTES = 4096
 """Of an FLV, in which ``onMetaData`` is looked for."""
 
@@ -32,19 +30,6 @@ def cut_off(path: str, container: str) -> str:
         return ""
     with Path(path).open("rb") as file:
         return check(file, os.fstat(file.fileno()).st_size)
-
-
-def ends_in_packet(path: str, container: str) -> bool:
-    """Whether a transport stream ends inside a transport packet, so that its last frame may too."""
-    if container != "mpegts":
-        return False
-    with Path(path).open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        head = file.read(max(packet + sync for packet, sync in _TS_SIZES) + 1)
-    for packet, sync in _TS_SIZES:
-        if len(head) > packet + sync and head[sync] == head[packet + sync] == 0x47:
-            return size % packet != 0
-    return False
 
 
 def _missing(what: str, end: int, size: int) -> str:

@@ -177,7 +177,7 @@ def _with_lost(index: PacketIndex, scan: PacketScan, facts: VideoFacts) -> Packe
     for number in scan.damaged:
         if not index.pts_usable:
             # Numbers no longer tell which frame is which.
-            stretches.append((numbered_pts(int(number), facts), _END_OF_TIME))
+            stretches.append((_end_of_present(index, scan, int(number)), _END_OF_TIME))
             continue
         first = int(scan.dts[number])
         later = np.flatnonzero(index.keyframe_position > number)
@@ -197,7 +197,8 @@ def _end_of_present(index: PacketIndex, scan: PacketScan, num_packets: int) -> i
         return int(index.pts[0])
     if index.pts_usable:
         return int(scan.dts[num_packets - 1]) + 1
-    return int(index.pts[num_packets]) if num_packets < len(index.pts) else index.end_pts
+    # Frames that were held back come out too early; packed ones wait for the next packet.
+    return int(index.pts[max(0, min(num_packets, len(index.pts)) - scan.reorders - 1)])
 
 
 def _shown(scan: PacketScan) -> NDArray[np.bool_]:

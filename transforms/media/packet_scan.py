@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from transforms.media.container_index import IndexEntries
 from transforms.media.file_chain import broken_at
-from transforms.media.file_end import cut_off, ends_in_packet
+from transforms.media.file_end import cut_off
+from transforms.media.transport_sync import sync_losses
 from transforms.media.vp8_frames import is_invisible
 from transforms.records import VideoFacts
 
@@ -48,6 +49,8 @@ class PacketScan:
     end_seconds: float
     """Latest end of any stream's packets, counted from time 0 or from an earlier start."""
     file_size: int
+    reorders: int
+    """Frames that the decoder holds back to put them in order."""
     broken: int
     """Packets before the first one behind a break in the file's chain; all when there is none."""
     damaged: NDArray[np.int64]
@@ -108,7 +111,7 @@ def scan_packets(
     reorders = stream.codec_context.has_b_frames
     pts, dts, duration = array("q"), array("q"), array("q")
     shown, key = bytearray(), bytearray()
-    damaged = array("q")
+    damaged, positions = array("q"), array("q")
     end_seconds = 0.0
     broken, chain_ends = 0, broken_at(path, facts.container)
     for packet in container.demux():
@@ -121,6 +124,7 @@ def scan_packets(
             packed = packed or bool(_PACKED_B_FRAMES.search(bytes(packet)))
         if chain_ends is None or packet.pos is None or packet.pos < chain_ends:
             broken = len(pts) + 1
+        positions.append(packet.pos or 0)
         if packet.is_corrupt:
             damaged.append(len(pts))
         invisible = is_invisible(packet, facts.codec)
@@ -129,8 +133,9 @@ def scan_packets(
         duration.append(packet.duration or 0)
         shown.append(not invisible and not packet.is_discard)
         key.append(not invisible and packet.is_keyframe)
-    if pts and ends_in_packet(path, facts.container):
-        damaged.append(len(pts) - 1)
+    if pts and facts.container == "mpegts":
+        losses = np.searchsorted(np.array(positions, dtype=np.int64), sync_losses(path)) - 1
+        damaged.extend(int(number) for number in np.maximum(losses, 0))
     times = np.array(pts, dtype=np.int64), np.array(dts, dtype=np.int64)
     visible_packets = np.array(shown, dtype=np.bool_)
     best, usable = _presentation(
@@ -147,6 +152,7 @@ def scan_packets(
         # Muxers state the duration from time 0 or from the first packet: the milder counts.
         end_seconds=end_seconds - min(0.0, (container.start_time or 0) / av.time_base),
         file_size=container.size,
+        reorders=int(reorders),
         broken=broken,
         damaged=np.unique(np.array(damaged, dtype=np.int64)),
         cut_off=cut_off(path, facts.container),
