@@ -78,6 +78,16 @@ def look_settings(config: SplitLike) -> LookSettings:
     )
 
 
+def keep_prefix(config: SplitLike) -> float | None:
+    """Return the seconds that a clip must last which its source breaks off, None: it fails.
+
+    No part of a fingerprint: clips that are whole have the same bytes either way.
+    """
+    if not config.transcode.keep_decodable_prefix:
+        return None
+    return config.splitting.fixed_stride_min_clip_length_s
+
+
 def stage_fingerprints(
     config: SplitLike, encode: EncodeSettings, look: LookSettings
 ) -> tuple[tuple[str, str], ...]:
@@ -148,7 +158,7 @@ def prepare_split(
     return PreparedSplit(
         context=context,
         cut=CutSettings(
-            encode, look, math.ceil(num_slots() / workers), limits
+            encode, look, math.ceil(num_slots() / workers), limits, keep_prefix(config)
         ),
         facts=RunFacts(
             started_at=time.time(),

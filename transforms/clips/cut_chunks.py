@@ -122,6 +122,7 @@ class _CutRuns(beam.DoFn):
                 clips=work.job_clips,
                 encode=self._settings.encode,
                 look=self._settings.look,
+                keep_prefix=self._settings.keep_prefix,
             )
         )
 
@@ -166,7 +167,7 @@ def _reported(clip: Clip, report: ClipReport, source: str, scratch: Path) -> Cli
             message = f"{source}: {message}"
         return clip.failed(dataclasses.replace(report.failure, message=message))
     if report.file is None:
-        return clip.updated(outcome="no_frames")
+        return clip.updated(outcome="no_frames", notes=tuple(sorted(report.notes.items())))
     return clip.updated(
         file=report.file,
         scores=tuple(sorted({**dict(clip.scores), **dict(report.scores)}.items())),
