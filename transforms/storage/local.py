@@ -96,7 +96,7 @@ class LocalStorage:
         """Yield every file below ``uri``, sorted by path; links to folders above are problems."""
         report = on_problem or _raise_problem
         if os.path.isdir(uri):
-            yield from _walk(uri, frozenset(), report)
+            yield from _walk(uri, _folders_above(uri), report)
 
     def delete(self, uri: str) -> None:
         """Remove the file; nothing happens if there is none."""
@@ -178,6 +178,12 @@ def _object_stat(uri: str, status: os.stat_result) -> ObjectStat:
 
 def _raise_problem(uri: str, reason: str) -> None:
     raise StorageError(f"{uri}: {reason}")
+
+
+def _folders_above(folder: str) -> frozenset[tuple[int, int]]:
+    """Return what identifies the folders that hold ``folder``: a link to one of them is a loop."""
+    statuses = [os.stat(above) for above in Path(os.path.realpath(folder)).parents]
+    return frozenset((status.st_dev, status.st_ino) for status in statuses)
 
 
 def _walk(

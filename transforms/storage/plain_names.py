@@ -33,6 +33,18 @@ def shown(name: object) -> str:
     return text[:MAX_SHOWN].encode("unicode_escape").decode("ascii")
 
 
+def one_line(text: str) -> str:
+    """Return a text for people in which no control character of a name begins a new line.
+
+    Example:
+        >>> one_line("a\\n.mp4 failed")
+        'a\\\\n.mp4 failed'
+    """
+    return "".join(
+        mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text
+    )
+
+
 def leads_outside(uri: str) -> bool:
     """Return whether a local file is a link to a file that lies outside its folder.
 
