@@ -25,6 +25,7 @@ from transforms.ingest.kept_states import keep_states
 from transforms.ingest.select_videos import select_videos
 from transforms.json_files import read_json
 from transforms.shards.dataset_state import check_dataset
+from transforms.shards.ledger import raise_if_unfinished
 
 _logger = logging.getLogger(__name__)
 
@@ -107,11 +108,14 @@ class PreparedRun:
         Raises:
             LedgerError: Something is missing.
         """
-        if self._split is None:
-            return None
-        root = self._split.context.root
-        ledger = read_ledger(root, all_selected_videos(root))
-        raise_if_false(ledger)
+        ledger = None
+        if self._split is not None:
+            root = self._split.context.root
+            ledger = read_ledger(root, all_selected_videos(root))
+            raise_if_false(ledger)
+        # The last step of the shard half writes it, when it has checked plans against commits.
+        if self._shard is not None and not self._shard.summary_path.exists():
+            raise_if_unfinished(self._shard.dataset, self._shard.settings)
         return ledger
 
     def report(self, ledger: Ledger | None, totals: dict[str, float], seconds: float) -> None:

@@ -115,7 +115,7 @@ REPAIRS = (
     ("chunk_record_deleted", "chunk_record_a_clip_too_few", "video_failure_deleted"),
     ("chunk_record_counts_wrong", "chunk_record_empty", "video_failure_not_json"),
     *(("video_record_deleted",), ("plan_deleted", "plan_truncated"), ("plan_a_clip_too_few",)),
-    ("clip_failure_deleted", "clip_failure_of_another", "summary_a_clip_too_few"),
+    ("clip_failure_of_another", "clip_failure_deleted", "summary_a_clip_too_few"),
     *(("run_record_deleted",), ("run_record_leads_outside",), ("options_not_json",)),
     ("tar_deleted", "tar_replaced"),
     ("tar_replaced_at_the_same_size", "tar_clip_flipped"),

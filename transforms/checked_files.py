@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,11 +11,10 @@ from pydantic import ValidationError
 from transforms.errors import CurateError
 from transforms.finding import Watch
 from transforms.formats.document import Document
+from transforms.json_parsing import MAX_JSON_BYTES, parse_json
 from transforms.storage.interface import ObjectStat, StorageError
 from transforms.storage.open_storage import storage_for
 
-MAX_BYTES = 512 * 1024 * 1024
-"""A larger JSON file is not read: the summary of a million clips has 100 MB."""
 _BLOCK_BYTES = 1 << 20
 _MESSAGE_LENGTH = 200
 
@@ -35,7 +33,7 @@ def read_checked(uri: str, document: type[Document], watch: Watch) -> dict[str, 
     storage = storage_for(uri)
     num_bytes = storage.stat(uri).num_bytes
     # A pipe has no bytes either: nothing that could wait is opened.
-    if not 0 < num_bytes <= MAX_BYTES:
+    if not 0 < num_bytes <= MAX_JSON_BYTES:
         raise BadFileError(f"has {num_bytes} bytes")
     watch(num_bytes)
     try:
@@ -49,10 +47,10 @@ def parse_checked(data: bytes, document: type[Document]) -> dict[str, Any]:
     """Return the object; raises BadFileError unless it is what ``document`` describes."""
     try:
         document.model_validate_json(data, strict=True)
-        content = json.loads(data)
+        content = parse_json(data)
     except ValidationError as error:
         raise BadFileError(_first_problem(error)) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadFileError(f"is not valid JSON ({error})"[:_MESSAGE_LENGTH]) from error
     if not isinstance(content, dict):
         raise BadFileError("is not a JSON object")

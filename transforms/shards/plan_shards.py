@@ -22,6 +22,7 @@ from transforms.shards.dataset_state import (
 )
 from transforms.shards.dedup_filter import duplicate_ids
 from transforms.shards.layout import ShardName, work_uri
+from transforms.shards.ledger import raise_if_rows_are_missing
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.read_rows import RowsFile
 from transforms.shards.rows import Rows
@@ -49,6 +50,8 @@ class ShardSample:
     """Half-open ``[start_frame, end_frame)``."""
     is_window: bool
     generation: int
+    num_planned: int
+    """Samples of the shard: a writer that gets fewer has lost some on their way."""
 
 
 def fill_shards(num_bytes: Sequence[int] | np.ndarray, *, target_bytes: int) -> list[int]:
@@ -92,9 +95,13 @@ def plan_shards(
 
     Plans are stored before anything is yielded, so before the first tar is written. The last
     element is ``(CLOSING_KEY, None)``.
+
+    Raises:
+        LedgerError: Rows of clips that are to be packed have not arrived.
     """
     state = begin(run, settings)
     rows = _read_rows(rows_files)
+    raise_if_rows_are_missing(rows, settings=settings, run=run)
     if settings.dedup_path is not None:
         removed = duplicate_ids(
             settings.dedup_path, epsilon=settings.dedup_epsilon, profile=settings.dedup_profile
@@ -189,7 +196,10 @@ def _open_samples(
             continue
         key = shard_key(shard)
         for position, (clip_id, start, end, window) in enumerate(samples):
-            yield key, ShardSample(position, clip_id, start, end, window, generation)
+            yield (
+                key,
+                ShardSample(position, clip_id, start, end, window, generation, len(samples)),
+            )
 
 
 def shard_key(shard: ShardName) -> ShardKey:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from transforms.annotate.windows import inclusive_window
+from transforms.json_parsing import parse_json
 from transforms.run_context import DECISION_STAGES
 from transforms.shards.dataset_state import PlannedSample
 from transforms.shards.samples import sample_key
@@ -31,9 +32,9 @@ def key_of(sample: PlannedSample) -> str:
 def read_sample(data: bytes) -> dict[str, Any] | None:
     """Return a JSON member's content, None when it is not as this program writes it."""
     try:
-        content = json.loads(data)
+        content = parse_json(data)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
     return content if isinstance(content, dict) and canonical == data else None
 

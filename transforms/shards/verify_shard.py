@@ -14,6 +14,7 @@ from transforms.errors import MediaError
 from transforms.finding import Finding, Watch
 from transforms.formats.clip_meta import ClipMeta
 from transforms.formats.dataset import ShardCommit
+from transforms.json_parsing import MAX_SMALL_JSON_BYTES
 from transforms.layout import clip_uri, meta_uri
 from transforms.shards.dataset_state import PlannedSample
 from transforms.shards.layout import METAS, TAR_KINDS, VIDEO, ShardName, commit_uri, tar_uri
@@ -22,8 +23,6 @@ from transforms.shards.tar_reader import BadTarError, TarReader
 from transforms.shards.verify_sample import key_of, metadata_problem, planned_problem, read_sample
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
-
-_MAX_JSON_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def _walk(
             for block in videos.member(f"{key}.mp4"):
                 digest.update(block)
             yield METAS
-            data = b"".join(metas.member(f"{key}.json", max_bytes=_MAX_JSON_BYTES))
+            data = b"".join(metas.member(f"{key}.json", max_bytes=MAX_SMALL_JSON_BYTES))
             _check_sample(sample, data, digest.hexdigest(), commit, check)
         yield VIDEO
         videos.finish()

@@ -26,6 +26,7 @@ from transforms.shards.layout import (
     lease_uri,
     tar_uri,
 )
+from transforms.shards.ledger import raise_if_samples_are_missing
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.plan_shards import CLOSING_KEY, ShardKey, ShardSample, shard_of_key
 from transforms.shards.samples import Sample, sample_json
@@ -67,6 +68,9 @@ def write_shard(
     The tars are built in scratch and each is published whole. Only tars that are missing are
     published; the commit comes last, so after a kill between tars the shard is written again, to
     the same bytes. A sample that cannot be made is left out of all tars and stands in the commit.
+
+    Raises:
+        LedgerError: Not all planned samples have arrived.
     """
     key, values = group
     if key == CLOSING_KEY:
@@ -78,6 +82,7 @@ def write_shard(
     missing = list(TAR_KINDS) if commit is None else missing_tars(run, shard, commit)
     if not missing:
         return WrittenShard(shard.tar_name, 0, 0)
+    raise_if_samples_are_missing(planned, shard, run)
     with Heartbeat(lease_uri(run), run.run_id).held(), _building_folder(run) as folder:
         made = _build([_sample(one, shard) for one in planned], folder, settings, run)
         if commit is None or made.failed != commit["failed"]:
