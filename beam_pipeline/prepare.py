@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +49,6 @@ class PreparedShard:
     dataset: DatasetRun
     summary_path: Path
     """Local file that receives the DatasetSummary as JSON."""
-
-
-def new_run_id() -> str:
-    """Return a name for a run that no other run has."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
 
 
 def look_settings(config: SplitLike) -> LookSettings:
@@ -188,6 +182,7 @@ def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
             annotation_version=sharding.annotation_version,
             progress_folder=str(scratch / "progress"),
             scratch=str(scratch),
+            run_id=scratch.name,
         ),
         summary_path=scratch / "dataset.json",
     )
