@@ -270,9 +270,9 @@ def test_two_writers_leave_one_clip(new_world: NewWorld, pair: str, left: str) -
         num_run += 1
         return was_idle
 
-    run_two_switches(run, share=1.0 if left == "nothing" else 0.15)
-    run_drawn(run, 60)
-    assert num_run > 150
+    run_two_switches(run, share=1.0 if left == "nothing" else 0.1)
+    run_drawn(run, 40)
+    assert num_run > 100
 
 
 def check_record(world: World) -> None:
@@ -293,7 +293,7 @@ def test_a_writer_that_dies_is_mended_by_a_resume(
     generator = random.Random(5)
     num_died = 0
     for dying, dies_at in itertools.product((0, 1), range(1, MOST_STEPS)):
-        for num_first in range(0, MOST_STEPS, 2):
+        for num_first in range(0, MOST_STEPS, 3):
             world = new_world()
             LEFT[left](world)
             running = [
@@ -349,7 +349,7 @@ def test_a_later_stage_is_added_by_two_writers(new_world: NewWorld, pair: str, d
     if dies:
         run_drawn(run, 150)
     else:
-        run_two_switches(run)
+        run_two_switches(run, share=0.3)
         run_drawn(run, 40)
     assert not dies or num_died > 50
 
