@@ -147,7 +147,9 @@ def check_dataset_root(output_uri: str, annotation_version: str) -> None:
     uri = absolute(output_uri)
     version = rf"(v\d+|{re.escape(annotation_version)})"
     found = next(iter(storage_for(uri).list(uri)), None)
-    if found is not None and not re.match(rf"(\.work/)?{version}/", relative(found.uri, uri)):
+    # A run that was killed left unfinished tars in .work/staging.
+    ours = rf"(\.work/(staging/)?)?{version}/"
+    if found is not None and not re.match(ours, relative(found.uri, uri)):
         raise PreflightError(
             f"output_dataset_path={uri}: holds something else already, e.g. {found.uri}; "
             "give a new or an empty folder"

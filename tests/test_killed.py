@@ -14,6 +14,8 @@ from kill_harness import MULTI, AtKill, Scene
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
+from beam_pipeline.preflight import check_dataset_root
+
 NUM_MOMENTS = 10
 SEED = 41
 SPECS = {
@@ -238,6 +240,13 @@ def test_limit_2_killed_and_run_again_gives_exactly_two_videos(scene: Scene, who
         for rel in (f"out/clips/{clip_id}.mp4", f"out/metas/v0/{clip_id}.json"):
             assert found[rel] == whole.trees[rel]
     scene.check_nothing_lost([at_kill])
+
+
+def test_unfinished_tars_do_not_bar_the_next_run(tmp_path: Path) -> None:
+    unfinished = tmp_path / ".work" / "staging" / "v0" / ".tmp-abc" / "video.tar"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_bytes(b"0")
+    check_dataset_root(str(tmp_path), "v0")
 
 
 def keys(curated: Curated) -> dict[str, list[str]]:
