@@ -311,6 +311,24 @@ def test_a_writer_that_dies_is_mended_by_a_resume(
     assert num_died > 30
 
 
+@pytest.mark.parametrize("left", LEFT)
+@pytest.mark.parametrize("made", [A, REJECTED], ids=["kept", "rejected"])
+def test_a_writer_alone_leaves_one_clip_or_a_resume_does(
+    new_world: NewWorld, made: Made, left: str
+) -> None:
+    for dies_at in itertools.count(1):
+        world = new_world()
+        LEFT[left](world)
+        writer = Writer(partial(world.commit, world.clip(made)), dies_at=dies_at)
+        run_together([writer], [])
+        if not writer.died:
+            break
+        world.resume(made)
+        assert world.problems() == [], dies_at
+    assert world.problems() == []
+    assert world.standing((made,))
+
+
 LATER = {
     "same": (A, A),
     "kept-rejected": (A, REJECTED_A),
