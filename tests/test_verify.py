@@ -12,20 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damages import (
-    CLIPS,
-    LEFT_OVERS,
-    RECORDS,
-    SHARDS,
-    STRAY,
-    WHOLE,
-    Victim,
-    copied,
-    cut,
-    edit,
-    flip_member,
-    gone,
-)
+from damage_cases import CLIPS, LEFT_OVERS, RECORDS, SHARDS, STRAY, WHOLE
+from damages import Victim, copied, cut, edit, flip_member, gone
 from independent_ledger import check
 from make_video import VideoSpec, make_video
 from run_command import Curated
