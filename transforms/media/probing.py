@@ -15,6 +15,8 @@ from transforms.media.child_messages import ProbeJob, ProbeReport, StretchJob
 from transforms.media.child_process import ChildEndedError
 from transforms.media.job_attempts import MAX_ENDS
 from transforms.records import Video, VideoFacts
+from transforms.storage.interface import StorageError
+from transforms.storage.open_storage import storage_for
 
 
 class Prober:
@@ -52,6 +54,11 @@ class Prober:
                 ``crash``, ``hang`` or ``memory`` when two children ended over it.
             CurateError: No child can work here.
         """
+        try:
+            # What cannot even be opened needs no child.
+            storage_for(video.uri).open_seekable(video.uri).close()
+        except StorageError as error:
+            raise MediaError("unreadable", str(error)) from error
         return self._ask(ProbeJob(video.video_uuid, video.uri, video.num_bytes))
 
     def copy_stretch(self, video: Video, facts: VideoFacts, path: Path) -> VideoFacts:
