@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from broken_bases import base
 from make_video import VideoSpec
 from upstream_tree import TreeClip, write_upstream_tree
-from wrong_use import Ended, listing, use
+from wrong_use import Ended, listing, split, use
 
 from transforms.json_files import BadJsonError, read_json
 from transforms.json_parsing import MAX_DEPTH, parse_json
@@ -341,3 +342,40 @@ def test_as_deep_as_allowed_is_parsed_and_one_deeper_is_not() -> None:
     assert parse_json(str(2**63)) == 2**63
     with pytest.raises(ValueError, match="digits"):
         parse_json(str(10**21))
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda plan: plan["spans"][0].update(clip_id="../../../x"),
+        lambda plan: plan["spans"][0].update(start="1e999999999"),
+        lambda plan: plan["spans"][0].update(end="1/0"),
+        lambda plan: plan["spans"][0].pop("start_seconds"),
+        lambda plan: plan["video"].update(rel="../../x.mp4"),
+        lambda plan: plan["facts"].update(width="64"),
+        lambda plan: plan.update(chunks=[[0, 10**9]]),
+        lambda plan: plan.update(runs=[[-1, 1]]),
+        lambda plan: plan.update(facts=[]),
+        lambda plan: plan.clear(),
+    ],
+)
+def test_a_tampered_plan_ends_the_run_by_name(
+    tamper: Callable[[dict[str, Any]], None], tmp_path: Path, capsys: Capture
+) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    raw.mkdir()
+    (raw / "a.mp4").write_bytes(base("moov_last.mp4"))
+    assert use(capsys, *split(raw, out)).status == 0
+    (plan,) = (out / ".work" / "plans").iterdir()
+    content = json.loads(plan.read_text())
+    tamper(content)
+    plan.write_text(json.dumps(content))
+    for folder in ("processed_clip_chunks", "clips", "metas", "processed_videos"):
+        shutil.rmtree(out / folder)
+    before = listing(raw), {path.name for path in tmp_path.iterdir()}
+
+    ended = use(capsys, *split(raw, out))
+
+    assert ended.status == 1, ended.err
+    ended.told(str(plan))
+    assert (listing(raw), {path.name for path in tmp_path.iterdir()}) == before
