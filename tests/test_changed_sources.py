@@ -72,7 +72,7 @@ def test_videos_that_vanish_from_an_unfinished_run_fail_by_name_and_come_back(
     assert run.curate(*STRIDE) == 1
     assert failures(run) == {"a.mp4": "cut/unreadable", "b.mp4": "probe/unreadable"}
     assert f"{run.raw}/a.mp4: no such file" in caplog.text
-    assert f"{run.raw}/b.mp4: no such file" in caplog.text
+    assert f"{run.raw}/b.mp4: no such file; restore it and run again" in caplog.text
     assert not (run.out / "runs" / "current.json").exists()
     assert run.read("runs/0002.json")["num_input_videos"] == 3
     assert len(run.metas()) == 4 + 2

@@ -58,7 +58,8 @@ class Prober:
             # What cannot even be opened needs no child.
             storage_for(video.uri).open_seekable(video.uri).close()
         except StorageError as error:
-            raise MediaError("unreadable", str(error)) from error
+            way_on = "restore it and run again with --retry_failed"
+            raise MediaError("unreadable", f"{error}; {way_on}") from error
         return self._ask(ProbeJob(video.video_uuid, video.uri, video.num_bytes))
 
     def copy_stretch(self, video: Video, facts: VideoFacts, path: Path) -> VideoFacts:
