@@ -226,6 +226,16 @@ def test_curate_killed_after_its_split_half_packs_the_same_keys(scene: Scene, wh
     scene.check_finished(whole.trees, [at_kill])
 
 
+def test_curate_killed_while_it_builds_tars_packs_the_same_keys(scene: Scene, whole: Whole) -> None:
+    staging = scene.curated.dataset / ".work" / "staging"
+    at_kill = scene.kill_when(lambda: bool(list(staging.rglob("*.tar"))))
+    assert not list(scene.curated.dataset.rglob("wdinfo*"))
+    ended = scene.run()
+    assert ended.status == 0, ended.err
+    assert keys(scene.curated) == keys(whole.curated)
+    scene.check_finished(whole.trees, [at_kill])
+
+
 def test_limit_2_killed_and_run_again_gives_exactly_two_videos(scene: Scene, whole: Whole) -> None:
     at_kill = scene.kill_when(clips_there(scene, 4), "--limit", "2")
     assert len(at_kill.clips) < 22
