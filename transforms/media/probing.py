@@ -71,7 +71,7 @@ class Prober:
             path: The local matroska file to write; absolute.
 
         Raises:
-            MediaError: As ``probe``; ``no_stretch`` when no part of it can be copied.
+            MediaError: As ``probe``; ``unreadable`` when no part of it can be copied.
             CurateError: No child can work here.
         """
         # The job is another than probing the video, also for faults that tests order.
