@@ -75,7 +75,10 @@ def write_foreign(uri: str, run_id: str = "foreign", **changes: str) -> None:
     holder = new_holder(run_id)
     process = dataclasses.replace(holder.process, **{"host": "elsewhere", **changes})
     Path(uri).parent.mkdir(parents=True, exist_ok=True)
-    Path(uri).write_bytes(lease_bytes(dataclasses.replace(holder, process=process)))
+    # Whole or not at all, as runs write it: a heartbeat may just be reading.
+    written = Path(uri).with_name("foreign.json")
+    written.write_bytes(lease_bytes(dataclasses.replace(holder, process=process)))
+    written.replace(uri)
 
 
 class TestLive:
