@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from beam_pipeline.auto_options import resolve_auto
@@ -15,7 +16,7 @@ from beam_pipeline.progress_display import ProgressDisplay
 from beam_pipeline.scratch import new_run_id, run_scratch
 from runners import direct
 from transforms.layout import lease_uri
-from transforms.lease import hold_lease, raise_if_held, raise_if_lost
+from transforms.lease import hold_lease, raise_if_held, raise_if_lost, sweep_while_held
 from transforms.progress import flush_counts, forget_counts, read_totals
 from transforms.shards.layout import version_lease_uri
 from transforms.storage.sync import syncing
@@ -62,7 +63,8 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
             run.store()
             prediction = run.predict()
             predicted_at = time.monotonic()
-            totals = _work(run, config, beam_flags)
+            with _swept_after_error(leases, run_id, beam_flags):
+                totals = _work(run, config, beam_flags)
             for uri in leases:
                 raise_if_lost(uri, run_id)
             ledger = run.verify()
@@ -86,6 +88,18 @@ def lease_uris(config: AnyConfig) -> list[str]:
         dataset = absolute(str(config.sharding.output_dataset_path))
         uris.append(version_lease_uri(dataset, config.sharding.annotation_version))
     return uris
+
+
+@contextlib.contextmanager
+def _swept_after_error(leases: list[str], run_id: str, beam_flags: list[str]) -> Iterator[None]:
+    """Remove what worker processes were just writing when an error or a signal ended them."""
+    try:
+        yield
+    except BaseException:
+        if direct.num_workers(beam_flags) is not None:
+            for uri in leases:
+                sweep_while_held(uri, run_id)
+        raise
 
 
 def _work(run: PreparedRun, config: AnyConfig, beam_flags: list[str]) -> dict[str, float]:

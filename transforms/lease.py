@@ -28,6 +28,7 @@ __all__ = [
     "lease_holder",
     "raise_if_held",
     "raise_if_lost",
+    "sweep_while_held",
 ]
 
 DEAD_AFTER_SECONDS = 60.0
@@ -85,6 +86,21 @@ def raise_if_held(uri: str) -> None:
         return
     if found is not None:
         _raise_if_live(uri, found, DEAD_AFTER_SECONDS)
+
+
+def sweep_while_held(uri: str, run_id: str) -> None:
+    """Remove the temporaries that killed workers of this run left; none when it lost the lease.
+
+    Only for a run that ends with an error: all of its workers have ended, and nothing of what they
+    were just writing will be finished.
+    """
+    try:
+        found = read_lease(uri)
+        if found is not None and found.holder.run_id == run_id:
+            sweep_temporaries(uri)
+    except StorageError as error:
+        # The error that ends the run is the one to tell; temporaries are hidden and do no harm.
+        _logger.warning("temporary files of this run could not be removed: %s", error)
 
 
 def _take(uri: str, run_id: str, dead_after_seconds: float) -> bool:
