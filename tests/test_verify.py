@@ -226,6 +226,21 @@ def test_a_moved_output_is_intact(
     assert use(capsys, "verify", tmp_path / "data").status == 0
 
 
+def test_a_clip_made_anew_in_a_moved_output_agrees_with_its_shard(
+    run: Curated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = Curated.below(tmp_path, run.raw)
+    shutil.copytree(run.out, moved.out)
+    shutil.copytree(run.dataset, moved.dataset)
+    next((moved.out / "clips").iterdir()).unlink()
+    assert use(capsys, "verify", moved.out, "--repair").status == 1
+    assert moved.curate(*OPTIONS) == 3
+    ended = use(capsys, "verify", moved.out)
+    assert ended.status == 0, ended.out
+    ended = use(capsys, "verify", moved.dataset)
+    assert ended.status == 0, ended.out
+
+
 def test_nothing_outside_the_root_is_touched(
     run: Curated, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,5 +74,12 @@ def metadata_problem(content: dict[str, Any], meta: dict[str, Any]) -> str | Non
 
 
 def _different(expected: dict[str, Any], content: dict[str, Any], names: set[str]) -> str | None:
-    wrong = sorted(name for name in names if expected.get(name) != content.get(name))
+    wrong = sorted(name for name in names if _value(expected, name) != _value(content, name))
     return f"{', '.join(wrong)}: not what was expected" if wrong else None
+
+
+def _value(content: dict[str, Any], name: str) -> Any:
+    value = content.get(name)
+    # An output may be moved, and clips of it made anew, after a shard was packed: what counts then
+    # is the folder of the output that the clip lies in.
+    return value.split("/")[-2:] if name == "clip_location" and isinstance(value, str) else value
