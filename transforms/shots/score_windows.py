@@ -1,8 +1,8 @@
 """The windows in which a shot detector sees a video, on one grid for the whole of it.
 
-Window ``w`` gives the scores of frames ``[50 w, 50 w + 50)`` and sees 25 frames more on either side.
-As the grid is counted from the video's first frame, any division of the video into segments of
-whole windows gives the scores of one pass (contract §1.5).
+Window ``w`` gives the scores of frames ``[50 w, 50 w + 50)`` and sees 25 frames on either side of
+them. As the grid is counted from the video's first frame, any division of the video into segments
+of whole windows gives the scores of one pass (contract §1.5).
 """
 
 from __future__ import annotations
