@@ -103,21 +103,44 @@ def clip_scenes(scenes: Iterable[Scene], limits: SceneLimits) -> Iterator[Scene]
         [(15, 1785), (1815, 3585), (3615, 3985)]
     """
     for scene in scenes:
-        for first, behind in _at_most(scene, limits):
-            start, end = first + limits.crop, behind - limits.crop
-            if end > start and end - start >= limits.min_length:
+        for start, end, why_not in scene_pieces(scene, limits):
+            if not why_not:
                 yield start, end
 
 
-def _at_most(scene: Scene, limits: SceneLimits) -> Iterator[Scene]:
+def scene_pieces(scene: Scene, limits: SceneLimits) -> Iterator[tuple[int, int, str]]:
+    """Divide a scene; yield ``(start, end, why it is no clip)`` without gaps, in order.
+
+    The reason is empty for a clip, else ``crop``, ``too_short`` or ``too_long``.
+
+    Example:
+        >>> list(scene_pieces((0, 100), SceneLimits(60, 1800, "stride", 15)))
+        [(0, 15, 'crop'), (15, 85, ''), (85, 100, 'crop')]
+    """
+    for first, behind, why_not in _at_most(scene, limits):
+        start, end = first + limits.crop, behind - limits.crop
+        if why_not:
+            yield first, behind, why_not
+        elif end <= start or end - start < limits.min_length:
+            yield first, behind, "too_short"
+        else:
+            if limits.crop:
+                yield first, start, "crop"
+            yield start, end, ""
+            if limits.crop:
+                yield end, behind, "crop"
+
+
+def _at_most(scene: Scene, limits: SceneLimits) -> Iterator[tuple[int, int, str]]:
     start, end = scene
     if end - start <= limits.max_length:
-        yield scene
+        yield start, end, ""
     elif limits.max_length_mode == "truncate":
-        yield start, start + limits.max_length
+        yield start, start + limits.max_length, ""
+        yield start + limits.max_length, end, "too_long"
     else:
         for first in range(start, end, limits.max_length):
             behind = min(first + limits.max_length, end)
-            # Only a last piece can be shorter.
-            if behind - first >= min(limits.min_length, limits.max_length):
-                yield first, behind
+            # Only a last piece is shorter, and dropped already before it is cropped.
+            is_dropped = behind - first < min(limits.min_length, limits.max_length)
+            yield first, behind, "too_short" if is_dropped else ""
