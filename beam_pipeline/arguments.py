@@ -14,7 +14,9 @@ from beam_pipeline.option_values import FALSE, TRUE
 from beam_pipeline.options import Option, by_every_name, canonical
 from transforms.errors import UsageError
 
-COMMANDS = ("split", "shard", "curate", "plan", "sample")
+COMMANDS = ("split", "shard", "curate", "plan", "verify", "sample")
+REPAIR = "repair"
+"""The one option of ``verify``, and its key among the overrides."""
 _HELP = ("--help", "-h", "help")
 
 
@@ -23,7 +25,7 @@ class Arguments:
     """What a command line asks for."""
 
     command: str
-    """``quickstart``, ``run``, ``plan``, ``sample``, ``help`` or ``version``."""
+    """``quickstart``, ``run``, ``plan``, ``verify``, ``sample``, ``help`` or ``version``."""
     pipeline: str | None = None
     """Named on the command line; for ``help`` the command to explain."""
     file: str | None = None
@@ -31,6 +33,8 @@ class Arguments:
     """Options of ours: text, or true and false where an option stood alone."""
     beam_flags: list[str] = field(default_factory=list)
     """For ``PipelineOptions``."""
+    path: str | None = None
+    """Of ``verify``: the output or dataset."""
 
 
 def all_options() -> dict[str, Option]:
@@ -61,6 +65,8 @@ def parse_arguments(argv: list[str], sample_options: Mapping[str, Option]) -> Ar
         arguments = Arguments("sample")
         _read_options(rest, sample_options, arguments, with_beam=False)
         return arguments
+    if words[:1] == ["verify"]:
+        return _verify([*words[1:], *rest])
     arguments = _command(words)
     _read_options(rest, {**all_options(), "config": _CONFIG}, arguments, with_beam=True)
     return _settle_file(arguments)
@@ -81,6 +87,23 @@ def _command(words: list[str]) -> Arguments:
         arguments.file, *words = words
     _refuse(words)
     return arguments
+
+
+def _verify(words: list[str]) -> Arguments:
+    """Return what ``verify OUT [--repair]`` asks for, in any order."""
+    paths = [word for word in words if not word.startswith("-")]
+    for word in words:
+        if word.startswith("-") and word != f"--{REPAIR}":
+            hint = nearest(canonical(word.lstrip("-")), [REPAIR])
+            raise UsageError(f"{word}: verify has no such option, only --{REPAIR}{hint}")
+    if len(paths) != 1:
+        got = ", ".join(paths) or "nothing"
+        raise UsageError(
+            "verify needs one path, the output_clip_path of split or curate or the "
+            f"output_dataset_path of shard; got {got}"
+        )
+    repair = {REPAIR: True} if f"--{REPAIR}" in words else {}
+    return Arguments("verify", path=paths[0], overrides=repair)
 
 
 def _refuse(words: Iterable[str]) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-
-import av
 
 from transforms.clips.cut_settings import CutSettings
 from transforms.errors import MediaError
 from transforms.media.children import ChildPool, ClipReport, CutJob, JobClip, JobDone
 from transforms.media.clip_files import discard
-from transforms.media.probe import probe
+from transforms.media.probing import Prober
 from transforms.records import ProbedVideo, VideoFacts
-from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import scheme_of
 
 SAMPLE_SECONDS = Fraction(1)
@@ -62,7 +58,9 @@ class _Sample:
     facts: VideoFacts
 
 
-def calibrate(videos: Sequence[ProbedVideo], cut: CutSettings, scratch: Path) -> Calibration:
+def calibrate(
+    videos: Sequence[ProbedVideo], cut: CutSettings, scratch: Path, prober: Prober
+) -> Calibration:
     """Return how fast this machine cuts and looks at videos like these.
 
     A stretch from the middle of up to four videos (one for each codec and size, those that there
@@ -72,17 +70,18 @@ def calibrate(videos: Sequence[ProbedVideo], cut: CutSettings, scratch: Path) ->
         videos: The inputs; files in ``scratch`` are the only ones that are written.
         cut: The run's settings.
         scratch: Empty local folder; the caller removes it.
+        prober: Reads the inputs.
     """
     samples = [
         sample
         for number, video in enumerate(representatives(videos))
-        if (sample := _take_sample(video, scratch / f"sample-{number}.mkv")) is not None
+        if (sample := _take_sample(video, scratch / f"sample-{number}.mkv", prober)) is not None
     ]
     if not samples:
         return Calibration((), 0.0, 1.0, cut.num_children)
     # Every child has work, as in the run: children share caches and memory, not only cores.
     samples *= -(-cut.num_children // len(samples))
-    with ChildPool(scratch / "children", cut.num_children) as pool:
+    with ChildPool(scratch / "children", cut.num_children, limits=cut.limits) as pool:
         round_ = _Round(pool, cut, scratch)
         start_seconds, _ = round_.run(samples[: cut.num_children], START_SECONDS)
         wall, measured = round_.run(samples, SAMPLE_SECONDS)
@@ -189,51 +188,14 @@ def _measured(sample: _Sample, done: JobDone, report: ClipReport | None) -> _Mea
     return _Measured(total, rate)
 
 
-def _take_sample(video: ProbedVideo, path: Path) -> _Sample | None:
+def _take_sample(video: ProbedVideo, path: Path, prober: Prober) -> _Sample | None:
     """Copy a stretch from the middle of a video; a small local file serves as it is instead."""
     uri = video.video.uri
     try:
-        _copy_stretch(video, path)
-        with path.open("rb") as file:
-            facts = probe(file, name=str(path), num_bytes=path.stat().st_size)
-        # The stretch does not know the bit rate of the whole, which the encoder may be told.
-        return _Sample(path, replace(facts, bit_rate_kbit=video.facts.bit_rate_kbit))
-    except (MediaError, av.FFmpegError, ValueError, OSError):
-        # Not every stream can be copied from its middle (packets without times, bare streams).
+        facts = prober.copy_stretch(video.video, video.facts, path)
+    except MediaError:
         if not scheme_of(uri) and video.video.num_bytes <= SMALL_FILE_BYTES:
             return _Sample(Path(uri), video.facts)
         return None
-
-
-def _copy_stretch(video: ProbedVideo, path: Path) -> None:
-    facts = video.facts
-    with (
-        storage_for(video.video.uri).open_seekable(video.video.uri) as file,
-        av.open(file, "r") as source,
-        av.open(str(path), "w", format="matroska") as target,
-    ):
-        stream = source.streams[facts.stream_index]
-        copy = target.add_stream_from_template(stream)
-        middle = facts.first_pts + int(facts.duration_seconds / 3 / facts.time_base)
-        with contextlib.suppress(av.FFmpegError):
-            source.seek(middle, stream=stream, backward=True)
-        shift: int | None = None
-        for packet in _first_packets(source, stream, int(facts.average_rate * 5 / 2) + 1):
-            if packet.pts is None or packet.dts is None:
-                raise ValueError("packets without times cannot be copied")
-            # A file that begins late would look as if its beginning were missing.
-            shift = packet.dts if shift is None else shift
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-            packet.stream = copy
-            target.mux_one(packet)
-
-
-def _first_packets(
-    source: av.container.InputContainer, stream: av.stream.Stream, count: int
-) -> Iterator[av.Packet]:
-    for packet in source.demux(stream):
-        if packet.size and count > 0:
-            count -= 1
-            yield packet
-        elif count <= 0:
-            return
+    # The stretch does not know the bit rate of the whole, which the encoder may be told.
+    return _Sample(path, replace(facts, bit_rate_kbit=video.facts.bit_rate_kbit))

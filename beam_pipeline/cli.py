@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from beam_pipeline.arguments import Arguments, parse_arguments
+from beam_pipeline.arguments import REPAIR, Arguments, parse_arguments
 from beam_pipeline.commands.quickstart import run_quickstart
 from beam_pipeline.commands.sample import run_sample, sample_options
 from beam_pipeline.config import AnyConfig, load_config
@@ -75,6 +75,15 @@ def _dispatch(arguments: Arguments) -> int:
         return run_sample(arguments.overrides)
     if arguments.command == "quickstart":
         return run_quickstart(arguments.beam_flags)
+    if arguments.command == "verify":
+        # It imports numpy: only when something is verified.
+        from beam_pipeline.commands.verify import run_verify  # noqa: PLC0415
+
+        return run_verify(str(arguments.path), repair=REPAIR in arguments.overrides)
+    return _run_or_plan(arguments)
+
+
+def _run_or_plan(arguments: Arguments) -> int:
     config = configured(arguments)
     if config.run.verbose:
         logging.getLogger().setLevel(logging.DEBUG)

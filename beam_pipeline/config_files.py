@@ -10,8 +10,11 @@ from typing import Any
 import yaml
 
 from transforms.errors import UsageError
+from transforms.json_parsing import check_depth, parse_json
 
 SUFFIXES = (".json", ".yaml", ".yml")
+MAX_CONFIG_BYTES = 1 << 20
+"""Largest configuration file that is read."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,12 @@ def _nested(name: str, values: dict[str, Any]) -> dict[str, Any]:
 
 def _parse(path: Path) -> Any:
     try:
+        num_bytes = path.stat().st_size
+        if num_bytes > MAX_CONFIG_BYTES:
+            raise UsageError(
+                f"{path}: needed a configuration file of at most {MAX_CONFIG_BYTES} bytes, "
+                f"got {num_bytes}"
+            )
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UsageError(f"{path}: there is no such configuration file") from error
@@ -86,19 +95,14 @@ def _parse(path: Path) -> Any:
 
 
 def _parse_json(path: Path, text: str) -> Any:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        values = dict(pairs)
-        if len(values) < len(pairs):
-            doubled = next(key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1)
-            raise UsageError(f"{path}: has the key {doubled!r} twice in one mapping")
-        return values
-
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        return parse_json(text)
     except json.JSONDecodeError as error:
         raise UsageError(
             f"{path}, line {error.lineno}, column {error.colno}: is not JSON: {error.msg}"
         ) from error
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -119,9 +123,18 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def _parse_yaml(path: Path, text: str) -> Any:
     try:
-        return yaml.load(text, Loader=_UniqueKeys)
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            # A few lines of them can stand for more values than there is memory.
+            raise UsageError(f"{path}: has a YAML alias (*name); write the values out")
+        value = yaml.load(text, Loader=_UniqueKeys)
+        check_depth(value)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise UsageError(f"{path}{where}: is not YAML: {problem}") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: lists and mappings nest too deep") from error
+    except ValueError as error:  # a date that there is not, a number of thousands of digits
+        raise UsageError(f"{path}: is not YAML: {error}") from error
+    return value

@@ -29,9 +29,11 @@ Usage
       {"pipeline": "split", "args": {"input_video_path": "videos", ...}}
   python -m beam_pipeline plan split|shard|curate|FILE.json ...
       Says what a run would do, how large its output and how long it will be; writes nothing.
+  python -m beam_pipeline verify OUT [--repair]
+      Reads an output or a dataset whole and says what is missing or damaged.
   python -m beam_pipeline sample --output DIR [--hours H] [--seed S]
       Draws sample videos with known contents.
-  python -m beam_pipeline --version | --help | split --help | sample --help
+  python -m beam_pipeline --version | --help | split --help | verify --help | sample --help
 
 Examples
   python -m beam_pipeline curate --input_video_path videos --output_clip_path out/processed
@@ -57,11 +59,39 @@ Exit status
 """
 
 
+_VERIFY = """\
+python -m beam_pipeline verify OUT [--repair]
+
+Recomputes from files what an output of split or curate claims (OUT is its output_clip_path; the
+dataset that curate made of it is verified too), or a dataset alone (OUT is its
+output_dataset_path). No record is trusted: every selected video is planned or failed, every planned
+clip is committed, failed or without frames, every mp4 has the sha256 of its metadata and lies in
+one folder, every record and the summary say what the metadata says, every tar holds the planned
+samples byte for byte, and every kept clip is in a shard or listed as dropped. Changes nothing
+without --repair.
+
+Each finding is a line: what it is about, its id, the file, and the reason. A run that did not end
+shows as incomplete; the same command goes on with it.
+
+--repair
+  Removes the commits that stand for what is damaged, then what is damaged, and what belongs to
+  nothing. The same command as before then makes it again, to the same bytes; verify it once more
+  after that. No run may be at work there.
+
+Exit status
+  0    intact and complete (failed videos and clips with a failure file are complete)
+  1    something is missing or damaged, also when --repair has taken it away
+  2    wrong use: no path, or nothing there that this program wrote
+"""
+
+
 def help_text(topic: str | None) -> str:
     """Return the help of a command, or the overview for None."""
     width = max(60, min(100, shutil.get_terminal_size().columns))
     if topic == "sample":
         return _sample_help(width)
+    if topic == "verify":
+        return _VERIFY
     if topic not in PIPELINES:
         return _OVERVIEW
     config = PIPELINES[topic]

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from beam_pipeline.options import Option, canonical
+from transforms.json_parsing import parse_json
 
 TRUE = frozenset({"true", "yes", "on", "1"})
 FALSE = frozenset({"false", "no", "off", "0"})
@@ -79,8 +80,8 @@ def _mapping(option: Option, written: Any) -> Any:
     if not isinstance(written, str):
         return written
     try:
-        return json.loads(written)
-    except json.JSONDecodeError as error:
+        return parse_json(written)
+    except ValueError as error:
         raise _bad(option, written) from error
 
 
@@ -101,7 +102,7 @@ def _number(option: Option, written: Any) -> float:
         raise _bad(option, written)
     try:
         number = float(written)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise _bad(option, written) from error
     if not math.isfinite(number):
         raise _bad(option, written)

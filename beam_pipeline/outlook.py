@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -20,13 +21,40 @@ from transforms.ingest.list_videos import Listing
 from transforms.ingest.probe_videos import probe_video
 from transforms.ingest.select_videos import Selection
 from transforms.layout import chunk_record_uri, plan_uri
+from transforms.media.probing import Prober
+from transforms.media.slots import num_slots
 from transforms.records import ProbedVideo, SplitVideo, Video
 from transforms.run_context import RunContext
 from transforms.shots.fixed_stride import split_fixed_stride
 from transforms.shots.splitting import Splitting
 from transforms.storage.open_storage import storage_for
 
-_PROBE_THREADS = 8
+VIDEOS_PER_CHILD = 32
+"""Another child to probe with is worth its start for so many videos."""
+
+
+class Looker:
+    """What looks at inputs ahead of a run: children that probe, and a folder for trial cuts."""
+
+    def __init__(self, prober: Prober, scratch: Path, num_threads: int) -> None:
+        self.prober = prober
+        self.scratch = scratch
+        self.num_threads = num_threads
+
+
+@contextlib.contextmanager
+def open_looker(
+    config: SplitConfig | CurateConfig, prepared: PreparedSplit, *, num_videos: int
+) -> Iterator[Looker]:
+    """Yield what looks at so many videos; its children and its folder are gone afterwards."""
+    root = scratch_root(config.run.scratch_path)
+    root.mkdir(parents=True, exist_ok=True)
+    num_children = min(num_slots(), 1 + num_videos // VIDEOS_PER_CHILD)
+    with tempfile.TemporaryDirectory(prefix="plan-", dir=root) as folder:
+        scratch = Path(folder)
+        limits = prepared.cut.limits
+        with Prober(scratch / "probing", limits, num_children=num_children) as prober:
+            yield Looker(prober, scratch, num_children)
 
 
 @dataclass(frozen=True)
@@ -47,7 +75,10 @@ class Outlook:
 
 
 def look_ahead(
-    config: SplitConfig | CurateConfig, prepared: PreparedSplit, selection: Selection
+    config: SplitConfig | CurateConfig,
+    prepared: PreparedSplit,
+    selection: Selection,
+    looker: Looker,
 ) -> Outlook:
     """Return what a run on this selection would find; reads headers and records, writes nothing.
 
@@ -58,18 +89,19 @@ def look_ahead(
     context = prepared.context
     splits: list[SplitVideo] = []
     failures: list[tuple[str, MediaError]] = []
-    with ThreadPoolExecutor(_PROBE_THREADS) as pool:
-        found = pool.map(lambda video: _split(video, config.splitting), selection.videos)
+    with ThreadPoolExecutor(looker.num_threads) as pool:
+        found = pool.map(
+            lambda video: _split(video, config.splitting, looker.prober, context), selection.videos
+        )
         for video, split in zip(selection.videos, found, strict=True):
             if isinstance(split, MediaError):
                 failures.append((video.rel, split))
             else:
                 splits.append(split)
-    num_rest = len(selection.listing.videos) - selection.num_done - len(selection.videos)
     return Outlook(
         listing=selection.listing,
         num_done=selection.num_done,
-        num_waiting=num_rest,
+        num_waiting=selection.num_waiting,
         splits=tuple(splits),
         left=tuple(_without_done(split, context) for split in splits),
         failures=tuple(failures),
@@ -80,6 +112,7 @@ def predict_split(
     config: SplitConfig | CurateConfig,
     prepared: PreparedSplit,
     outlook: Outlook,
+    looker: Looker,
     *,
     start_seconds: float = 0.0,
 ) -> Prediction:
@@ -89,13 +122,11 @@ def predict_split(
         config: The run's configuration.
         prepared: What follows from it.
         outlook: What :func:`look_ahead` found.
+        looker: As for it.
         start_seconds: What the run takes before its graph starts.
     """
     videos = [ProbedVideo(split.video, split.facts) for split in outlook.left if split.spans]
-    root = scratch_root(config.run.scratch_path)
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="plan-", dir=root) as scratch:
-        calibration = calibrate(videos, prepared.cut, Path(scratch))
+    calibration = calibrate(videos, prepared.cut, looker.scratch, looker.prober)
     return predict(
         outlook.left,
         calibration=calibration,
@@ -119,9 +150,11 @@ def runner_seconds() -> float:
     return time.monotonic() - started_at
 
 
-def _split(video: Video, config: Splitting) -> SplitVideo | MediaError:
+def _split(
+    video: Video, config: Splitting, prober: Prober, context: RunContext
+) -> SplitVideo | MediaError:
     try:
-        return split_fixed_stride(probe_video(video), config)
+        return split_fixed_stride(probe_video(video, prober, context), config)
     except MediaError as error:
         return error
 

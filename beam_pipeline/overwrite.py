@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 
-from transforms.layout import OUTPUT_FOLDERS, summary_uri
+from transforms.formats.catalogue import FILE_KINDS
+from transforms.layout import OUTPUT_FOLDERS, WORK, lease_uri, summary_uri
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative
 
-_NUMBERED = re.compile(r"(summary\.json\.bak|performance_stats_)\d+(\.json)?")
-
 
 def remove_output(root: str) -> None:
-    """Remove everything this program writes below ``root``; other files stay."""
+    """Remove everything this program writes below ``root``; other files stay, and the lease."""
     storage = storage_for(root)
     storage.delete(summary_uri(root))
-    for folder in OUTPUT_FOLDERS:
-        for stat in list(storage.list(join(root, folder))):
-            storage.delete(stat.uri)
-    for stat in list(storage.list(root)):
-        if _NUMBERED.fullmatch(relative(stat.uri, root)):
-            storage.delete(stat.uri)
+    for folder in (*OUTPUT_FOLDERS, ""):
+        for uri in list(_ours(root, folder)):
+            if uri != lease_uri(root):
+                storage.delete(uri)
+
+
+def _ours(root: str, folder: str) -> Iterator[str]:
+    """Yield every file below a folder of the root that this program writes; "" is the root."""
+    kinds = [kind for kind in FILE_KINDS if kind.place == "output" and kind.path.startswith(folder)]
+    for stat in storage_for(root).list(join(root, folder) if folder else root):
+        path = relative(stat.uri, root)
+        if folder == WORK or any(kind.matches(path) for kind in kinds):
+            yield stat.uri

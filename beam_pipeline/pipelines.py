@@ -31,7 +31,7 @@ def split(
     return (
         root
         | ListVideos(config.input, context)
-        | ProbeVideos(context)
+        | ProbeVideos(prepared.cut.limits, context)
         | SplitFixedStride(config.splitting, context)
         | PlanChunks(config.chunking, context)
         # The one planned break: runs of one long video spread over all workers.

@@ -10,6 +10,7 @@ from pathlib import Path
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.scratch import scratch_root
 from transforms.errors import PreflightError, UsageError
+from transforms.ingest.known_videos import find_inputs, has_known_videos
 from transforms.ingest.list_videos import VideoInput, list_videos
 from transforms.layout import METAS, summary_uri
 from transforms.machine_locks import lock_folder
@@ -26,7 +27,7 @@ def check_run(config: AnyConfig) -> None:
         PreflightError: A location cannot be read or written, or holds what it must not hold.
     """
     if not isinstance(config, ShardConfig):
-        check_input(config.input)
+        check_input(config.input, _kept_output(config))
         output, source = str(config.output.output_clip_path), str(config.input.input_video_path)
         check_apart(source, output, names=("input_video_path", "output_clip_path"))
         check_scratch(config.run.scratch_path, source)
@@ -50,22 +51,36 @@ def _check_dataset(config: ShardConfig | CurateConfig) -> None:
     check_writable(dataset, name="output_dataset_path")
 
 
-def check_input(config: VideoInput) -> None:
+def _kept_output(config: SplitConfig | CurateConfig) -> str | None:
+    """Return the output whose records count; None when they are about to be removed."""
+    return None if config.run.overwrite else absolute(str(config.output.output_clip_path))
+
+
+def check_input(config: VideoInput, root: str | None = None) -> None:
     """Raise unless the input exists and holds something that may be a video.
 
+    An input whose videos were deleted after earlier runs into ``root`` had taken them in will do.
+
+    Args:
+        config: The input.
+        root: The output whose runs are gone on with; None: none are.
+
     Raises:
-        UsageError: No input is given, or a listed path lies outside it.
+        UsageError: No input is given, a listed path lies outside it, or ``root`` holds records of
+            another video under the same relative path.
         PreflightError: The input is missing, unreadable or empty.
     """
     if not config.input_video_path:
         raise UsageError("input_video_path is missing: give a folder of videos or one video file")
     uri = absolute(config.input_video_path)
-    _check_there(uri, name="input_video_path", what="a folder of videos or one video file")
+    is_known = root is not None and has_known_videos(config, root)
+    if not is_known:
+        _check_there(uri, name="input_video_path", what="a folder of videos or one video file")
     try:
-        listing = list_videos(config)
+        listing = list_videos(config) if root is None else find_inputs(config, root).listing
     except StorageError as error:
         raise PreflightError(f"input: {error}; mend the list or the path") from error
-    if listing.videos:
+    if listing.videos or is_known:
         return
     problems = "; ".join(f"{path} {reason}" for path, reason in listing.problems[:3])
     sidecars = f"; {listing.num_sidecars} files are no videos by their names"

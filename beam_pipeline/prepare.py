@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
 from transforms.json_files import read_json_if_there
 from transforms.layout import options_uri
+from transforms.media.child_limits import ChildLimits
 from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
 from transforms.media.look import LookSettings
 from transforms.media.observers.motion import MotionSettings
@@ -51,11 +51,6 @@ class PreparedShard:
     """Local file that receives the DatasetSummary as JSON."""
 
 
-def new_run_id() -> str:
-    """Return a name for a run that no other run has."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
-
-
 def look_settings(config: SplitLike) -> LookSettings:
     """Return what the look finds out about each clip."""
     motion = config.motion
@@ -75,6 +70,16 @@ def look_settings(config: SplitLike) -> LookSettings:
         if previews.generate_previews
         else None,
     )
+
+
+def keep_prefix(config: SplitLike) -> float | None:
+    """Return the seconds that a clip must last which its source breaks off, None: it fails.
+
+    No part of a fingerprint: clips that are whole have the same bytes either way.
+    """
+    if not config.transcode.keep_decodable_prefix:
+        return None
+    return config.splitting.fixed_stride_min_clip_length_s
 
 
 def stage_fingerprints(
@@ -133,6 +138,8 @@ def prepare_split(
     encode, warning = resolve_encoder(config.transcode)
     look = look_settings(config)
     workers = num_workers(beam_flags) or 1
+    execution = config.execution
+    limits = ChildLimits(execution.child_memory_limit_mb, execution.child_silence_limit_s)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=scratch.name,
@@ -144,7 +151,9 @@ def prepare_split(
     )
     return PreparedSplit(
         context=context,
-        cut=CutSettings(encode, look, num_children=math.ceil(num_slots() / workers)),
+        cut=CutSettings(
+            encode, look, math.ceil(num_slots() / workers), limits, keep_prefix(config)
+        ),
         facts=RunFacts(
             started_at=time.time(),
             resolved=json.dumps(resolved, sort_keys=True),
@@ -173,6 +182,7 @@ def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
             annotation_version=sharding.annotation_version,
             progress_folder=str(scratch / "progress"),
             scratch=str(scratch),
+            run_id=scratch.name,
         ),
         summary_path=scratch / "dataset.json",
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig, flat
-from beam_pipeline.outlook import look_ahead, predict_split
+from beam_pipeline.outlook import look_ahead, open_looker, predict_split
 from beam_pipeline.overwrite import remove_output
 from beam_pipeline.prediction import Prediction
 from beam_pipeline.prepare import (
@@ -21,9 +21,11 @@ from beam_pipeline.stored_options import RunOptions, store_options
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import all_selected_videos
+from transforms.ingest.kept_states import keep_states
 from transforms.ingest.select_videos import select_videos
 from transforms.json_files import read_json
 from transforms.shards.dataset_state import check_dataset
+from transforms.shards.ledger import raise_if_unfinished
 
 _logger = logging.getLogger(__name__)
 
@@ -82,9 +84,12 @@ class PreparedRun:
         if isinstance(config, ShardConfig) or split is None or not config.run.predict:
             return None
         selection = select_videos(config.input, split.context)
+        keep_states(split.context, selection.states)
         if not 0 < len(selection.videos) <= PREDICTED_VIDEOS:
             return None
-        return predict_split(config, split, look_ahead(config, split, selection))
+        with open_looker(config, split, num_videos=len(selection.videos)) as looker:
+            outlook = look_ahead(config, split, selection, looker)
+            return predict_split(config, split, outlook, looker)
 
     def build(self, root: Any) -> None:
         """Attach the graph."""
@@ -103,11 +108,14 @@ class PreparedRun:
         Raises:
             LedgerError: Something is missing.
         """
-        if self._split is None:
-            return None
-        root = self._split.context.root
-        ledger = read_ledger(root, all_selected_videos(root))
-        raise_if_false(ledger)
+        ledger = None
+        if self._split is not None:
+            root = self._split.context.root
+            ledger = read_ledger(root, all_selected_videos(root))
+            raise_if_false(ledger)
+        # The last step of the shard half writes it, when it has checked plans against commits.
+        if self._shard is not None and not self._shard.summary_path.exists():
+            raise_if_unfinished(self._shard.dataset, self._shard.settings)
         return ledger
 
     def report(self, ledger: Ledger | None, totals: dict[str, float], seconds: float) -> None:

@@ -9,6 +9,7 @@ from transforms.json_files import create_json, read_json
 from transforms.layout import FAILURES
 from transforms.run_context import SCHEMA_VERSION
 from transforms.storage.open_storage import storage_for
+from transforms.storage.plain_names import one_line
 from transforms.storage.uris import join
 
 FAILURES_SHOWN = 10
@@ -56,7 +57,8 @@ def failure_lines(failures: list[dict[str, Any]]) -> list[str]:
         key = (item["stage"], item["reason"], item["rel"])
         alike.setdefault(key, []).append(item["message"])
     lines = [
-        f"{stage} {reason}{f' ({len(texts)} times)' if len(texts) > 1 else ''}: {min(texts)}"
+        f"{stage} {reason}{f' ({len(texts)} times)' if len(texts) > 1 else ''}: "
+        + one_line(min(texts))
         for (stage, reason, _), texts in sorted(
             alike.items(), key=lambda item: (-len(item[1]), item[0])
         )

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from beam_pipeline.auto_options import resolve_auto
-from beam_pipeline.config import AnyConfig
+from beam_pipeline.config import AnyConfig, ShardConfig, SplitConfig
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
-from beam_pipeline.prediction import Actual, predicted_vs_actual
 from beam_pipeline.preflight import check_run
-from beam_pipeline.prepare import new_run_id
-from beam_pipeline.prepared_run import PreparedRun
 from beam_pipeline.progress_display import ProgressDisplay
-from beam_pipeline.scratch import run_scratch
+from beam_pipeline.scratch import new_run_id, run_scratch
 from runners import direct
+from transforms.layout import lease_uri
+from transforms.lease import hold_lease, raise_if_held, raise_if_lost
 from transforms.progress import flush_counts, forget_counts, read_totals
+from transforms.shards.layout import version_lease_uri
+from transforms.storage.sync import syncing
+from transforms.storage.uris import absolute
+
+if TYPE_CHECKING:
+    from beam_pipeline.prediction import Prediction
+    from beam_pipeline.prepared_run import PreparedRun
 
 
 def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> int:
@@ -23,43 +31,79 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
 
     Raises:
         UsageError: The options contradict each other or what the output was begun with.
-        PreflightError: This machine or its storage cannot run them.
+        PreflightError: This machine or its storage cannot run them, or another run works there.
+        LeaseLostError: Another run has taken over the output.
         LedgerError: Something that was planned is neither committed nor failed.
     """
     started_at = time.monotonic()
+    leases = lease_uris(config)
+    # Before anything that takes its time: a second run into the same output is told at once.
+    for uri in leases:
+        raise_if_held(uri)
     check_run(config)
     resolved, lines = resolve_auto(config)
     for line in lines:
         print(line, file=sys.stderr)
-    direct.prepare(beam_flags)
-    with run_scratch(config.run.scratch_path, new_run_id()) as scratch:
-        run = PreparedRun(pipeline, config, scratch, beam_flags, resolved)
-        run.store()
-        prediction = run.predict()
-        predicted_at = time.monotonic()
-        try:
-            with ProgressDisplay(
-                run.progress_folder, interval_seconds=config.run.progress_interval_s
-            ):
-                direct.run(run.build, beam_flags)
-                flush_counts()
-            totals = read_totals(run.progress_folder)
-        finally:
-            # What still waits after an error would be written into a folder that is gone.
-            forget_counts(run.progress_folder)
-        ledger = run.verify()
-        now = time.monotonic()
-        run.report(ledger, totals, now - started_at)
+    run_id = new_run_id()
+    with contextlib.ExitStack() as held:
+        held.enter_context(syncing(config.run.fsync))
+        for uri in leases:
+            held.enter_context(hold_lease(uri, run_id))
+        direct.prepare(beam_flags)
+        with run_scratch(config.run.scratch_path, run_id) as scratch:
+            # Beam takes two seconds to import: the lease is held before.
+            from beam_pipeline.prepared_run import PreparedRun  # noqa: PLC0415
+
+            run = PreparedRun(pipeline, config, scratch, beam_flags, resolved)
+            run.store()
+            prediction = run.predict()
+            predicted_at = time.monotonic()
+            totals = _work(run, config, beam_flags)
+            for uri in leases:
+                raise_if_lost(uri, run_id)
+            ledger = run.verify()
+            now = time.monotonic()
+            run.report(ledger, totals, now - started_at)
         if prediction is not None:
-            actual = Actual(
-                num_videos=int(totals.get("videos_selected", 0)),
-                num_clips=int(totals.get("clips_cut", 0)),
-                num_bytes=totals.get("bytes_written", 0.0),
-                seconds=now - predicted_at,
-            )
-            print("\n".join(f"  {line}" for line in predicted_vs_actual(prediction, actual)))
+            _compare(prediction, totals, now - predicted_at)
     if ledger is None:
         return EXIT_OK
     if reason := failed_because(ledger, config.run.max_failed_share):
         print(f"beam-curate: {reason}", file=sys.stderr)
     return exit_status(ledger, config.run.max_failed_share)
+
+
+def lease_uris(config: AnyConfig) -> list[str]:
+    """Return the leases of what a run writes to: an output, a dataset, or both."""
+    uris = []
+    if not isinstance(config, ShardConfig):
+        uris.append(lease_uri(absolute(str(config.output.output_clip_path))))
+    if not isinstance(config, SplitConfig):
+        dataset = absolute(str(config.sharding.output_dataset_path))
+        uris.append(version_lease_uri(dataset, config.sharding.annotation_version))
+    return uris
+
+
+def _work(run: PreparedRun, config: AnyConfig, beam_flags: list[str]) -> dict[str, float]:
+    """Run the graph and return the sums of its counters."""
+    try:
+        with ProgressDisplay(run.progress_folder, interval_seconds=config.run.progress_interval_s):
+            direct.run(run.build, beam_flags)
+            flush_counts()
+        return read_totals(run.progress_folder)
+    finally:
+        # What still waits after an error would be written into a folder that is gone.
+        forget_counts(run.progress_folder)
+
+
+def _compare(prediction: Prediction, totals: dict[str, float], seconds: float) -> None:
+    """Print what was predicted beside what it was."""
+    from beam_pipeline.prediction import Actual, predicted_vs_actual  # noqa: PLC0415 - see above
+
+    actual = Actual(
+        num_videos=int(totals.get("videos_selected", 0)),
+        num_clips=int(totals.get("clips_cut", 0)),
+        num_bytes=totals.get("bytes_written", 0.0),
+        seconds=seconds,
+    )
+    print("\n".join(f"  {line}" for line in predicted_vs_actual(prediction, actual)))

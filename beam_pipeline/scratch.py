@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from transforms.machine_locks import make_private
 LOCK_NAME = "run.lock"
 _RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 """Other folders in a folder that somebody names are none of ours."""
+_UNLOCKED_PREFIX = ".new-"
+_UNLOCKED_SECONDS = 60
 
 
 def scratch_root(configured: str | None) -> Path:
@@ -31,6 +34,11 @@ def scratch_root(configured: str | None) -> Path:
     return make_private(Path(tempfile.gettempdir()) / f"beam-curate-scratch-{os.getuid()}")
 
 
+def new_run_id() -> str:
+    """Return a name for a run that no other run has."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+
+
 @contextlib.contextmanager
 def run_scratch(configured: str | None, run_id: str) -> Iterator[Path]:
     """Make the scratch folder of a run and remove it at the end.
@@ -42,18 +50,22 @@ def run_scratch(configured: str | None, run_id: str) -> Iterator[Path]:
         PreflightError: The folder cannot be made or written to.
     """
     root = scratch_root(configured)
-    folder = root / run_id
+    folder, unlocked = root / run_id, root / f"{_UNLOCKED_PREFIX}{run_id}"
     try:
-        folder.mkdir(mode=0o700, parents=True)
-        lock = (folder / LOCK_NAME).open("w")
+        unlocked.mkdir(mode=0o700, parents=True)
+        lock = (unlocked / LOCK_NAME).open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # It gets its name with the lock held: under that name an open lock is a dead run's.
+        unlocked.rename(folder)
         _sweep(root)
     except OSError as error:
+        shutil.rmtree(unlocked, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         raise PreflightError(
             f"scratch folder {folder} cannot be used: {error.strerror}; "
             "name another one with --scratch_path"
         ) from error
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield folder
         finally:
@@ -62,18 +74,24 @@ def run_scratch(configured: str | None, run_id: str) -> Iterator[Path]:
 
 def _sweep(root: Path) -> None:
     """Remove the folders of runs that were killed."""
-    for lock_path in root.glob(f"*/{LOCK_NAME}"):
-        if not _RUN_ID.fullmatch(lock_path.parent.name):
-            continue
-        with contextlib.suppress(FileNotFoundError), lock_path.open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            # A folder as young as this may belong to a run that has not locked it yet.
-            if _age_seconds(lock_path) > 60:
-                shutil.rmtree(lock_path.parent, ignore_errors=True)
+    for folder in root.iterdir():
+        if _RUN_ID.fullmatch(folder.name):
+            if not _is_locked(folder / LOCK_NAME):
+                shutil.rmtree(folder, ignore_errors=True)
+        elif _RUN_ID.fullmatch(folder.name.removeprefix(_UNLOCKED_PREFIX)):
+            with contextlib.suppress(FileNotFoundError):
+                # A younger one may belong to a run that locks it in this moment.
+                if time.time() - folder.stat().st_mtime > _UNLOCKED_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
-def _age_seconds(path: Path) -> float:
-    return time.time() - path.stat().st_mtime
+def _is_locked(path: Path) -> bool:
+    """Return whether the run of this lock lives; one without a lock file was swept halfway."""
+    try:
+        with path.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False

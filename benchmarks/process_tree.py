@@ -7,7 +7,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def measure(
     log: Path,
     environment: Mapping[str, str] | None = None,
     every_seconds: float = 0.05,
+    allowed: Collection[int] = (0,),
 ) -> Cost:
     """Run a command to its end and return what it cost.
 
@@ -46,6 +47,7 @@ def measure(
         log: File for everything it prints.
         environment: Variables set beside those of this process.
         every_seconds: Time between two looks at the memory.
+        allowed: Exit statuses that are no failure.
 
     Raises:
         RuntimeError: The command failed.
@@ -64,7 +66,7 @@ def measure(
     wall_seconds = time.monotonic() - started
     memory.stop()
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if process.returncode not in allowed:
         raise RuntimeError(
             f"exit status {process.returncode} of {' '.join(command)}; it printed:\n"
             + log.read_text(errors="replace")[-4000:]

@@ -20,6 +20,10 @@ START_SECONDS = 55.0
 """A worker that has not started by then never will."""
 
 
+class WorkerDiedError(CurateError):
+    """A worker process ended in the middle of the run, or never began."""
+
+
 def prepare(beam_flags: list[str]) -> None:
     """Set up this process for a local run.
 
@@ -44,21 +48,27 @@ def run(build: Callable[[Any], None], beam_flags: list[str]) -> None:
 
     Raises:
         CurateError: As a step raised it, without what Beam makes of it.
+        WorkerDiedError: A worker process is gone; names it.
         KeyboardInterrupt: Likewise.
         RuntimeError: A step raised anything else.
     """
     import apache_beam as beam  # noqa: PLC0415 - two seconds that --help does not need
     from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
 
+    from runners.worker_processes import watched  # noqa: PLC0415 - imports Beam
+
     options = PipelineOptions([*FLAGS, *beam_flags])
-    try:
-        with beam.Pipeline(runner=_runner(options), options=options) as root:
-            build(root)
-    except (CurateError, RuntimeError) as error:
-        original = original_error(error)
-        if original is None:
-            raise
-        raise original from error
+    with watched() as workers:
+        try:
+            with beam.Pipeline(runner=_runner(options), options=options) as root:
+                build(root)
+        except (CurateError, RuntimeError) as error:
+            if workers.failure is not None:
+                raise WorkerDiedError(workers.failure) from error
+            original = original_error(error)
+            if original is None:
+                raise
+            raise original from error
 
 
 def _runner(options: Any) -> Any:

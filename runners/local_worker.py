@@ -10,9 +10,15 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from typing import TextIO
 
 from runners.logs import configure_logging
+
+DRIVER_VARIABLE = "BEAM_CURATE_DRIVER"
+"""Names the process that a worker serves."""
+_LOOK_SECONDS = 0.5
 
 
 class _WithoutTracebacks:
@@ -37,18 +43,42 @@ def main(level: str) -> None:
     """Serve the driver until it closes the connection."""
     # Ctrl-C on a terminal reaches the whole group. It is for the driver, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _follow_driver()
     # Without this address, records are not sent to the driver, which would print them again.
     os.environ.pop("LOGGING_API_SERVICE_DESCRIPTOR", None)
     number = logging.getLevelName(level)
     # Beam sets the root logger to INFO; the handler's level stays.
     configure_logging(number).setLevel(number)
+    import grpc  # noqa: PLC0415 - as slow as the next
     from apache_beam.runners.worker import sdk_worker_main  # noqa: PLC0415 - it logs when imported
 
     if number > logging.DEBUG:
         sys.stderr = _WithoutTracebacks(sys.stderr)
     for package in ("transforms", "runners"):
         logging.getLogger(package).setLevel(number)
-    sdk_worker_main.main([])
+    try:
+        sdk_worker_main.main([])
+    except grpc.RpcError:
+        # The connection broke: the driver is gone. Python would wait for threads that have seconds
+        # of work left, and the next run into this output may have begun.
+        os._exit(1)
+
+
+def _follow_driver() -> None:
+    """End this process when the driver is gone: Beam's worker would wait for it for ever.
+
+    Its children end by themselves, when their standard input is closed.
+    """
+    driver = os.environ.get(DRIVER_VARIABLE)
+    if driver is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(driver):
+            time.sleep(_LOOK_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="follow_driver", daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -5,14 +5,29 @@ from __future__ import annotations
 import logging
 import sys
 
-_STEP_LOGGERS = ("apache_beam.runners.common", "apache_beam.runners.worker.sdk_worker")
-"""They log every exception of a step with its traceback, in each process it passes through."""
+from transforms.storage.plain_names import one_line
+
+_STEP_LOGGERS = (
+    "apache_beam.runners.common",
+    "apache_beam.runners.worker.sdk_worker",
+    "apache_beam.runners.worker.data_plane",
+)
+"""They log every exception of a step with its traceback, in each process it passes through, and
+every broken connection."""
 _HARMLESS = (
     # Beam says this at every import without its [gcp] extra.
     "apitools not found",
     # Of local workers, which are handed nothing in a folder.
     "No semi_persistent_directory found",
 )
+
+
+class _OneLine(logging.Formatter):
+    """Keeps a message on its line: file names in it may hold line breaks."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the message, control characters escaped; a traceback comes behind it."""
+        return one_line(super().formatMessage(record))
 
 
 def configure_logging(level: int) -> logging.Handler:
@@ -23,9 +38,8 @@ def configure_logging(level: int) -> logging.Handler:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_is_news)
-    logging.basicConfig(
-        level=level, format="%(levelname)s %(name)s: %(message)s", handlers=[handler]
-    )
+    handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     return handler
 
 

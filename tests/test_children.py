@@ -17,6 +17,7 @@ import pytest
 from make_video import VideoSpec
 
 from transforms.errors import CurateError
+from transforms.media.child_limits import ChildLimits
 from transforms.media.child_messages import Hello, from_line, to_line
 from transforms.media.children import ChildPool, ClipReport, CutJob, JobClip, JobDone
 from transforms.media.clip_files import clip_path
@@ -82,7 +83,7 @@ def collect(pool: ChildPool) -> Reports:
 
 
 def run_one(job: CutJob, scratch: Path, *, silence_seconds: float = 60.0) -> Reports:
-    with ChildPool(scratch, 1, silence_seconds=silence_seconds) as pool:
+    with ChildPool(scratch, 1, limits=ChildLimits(silence_seconds=silence_seconds)) as pool:
         pool.submit(job)
         return collect(pool)
 
@@ -265,7 +266,7 @@ class TestPool:
     ) -> None:
         monkeypatch.setenv("BEAM_CURATE_SLOTS", "1")
         monkeypatch.setenv("BEAM_CURATE_FAULT", "hang:a3")
-        with ChildPool(scratch, 2, silence_seconds=6) as pool:
+        with ChildPool(scratch, 2, limits=ChildLimits(silence_seconds=6)) as pool:
             pool.submit(four_clips(video, scratch, "a"))
             reports: Reports = []
             while len(reports) < 3:
@@ -337,7 +338,8 @@ class TestPool:
         monkeypatch.setenv("BEAM_CURATE_FAULT", "hang:a3")
         scratch.mkdir()
         (scratch / "full").write_bytes(b"x")
-        with ChildPool(scratch, 2, silence_seconds=4, budget_bytes=1) as pool:
+        limits = ChildLimits(silence_seconds=4)
+        with ChildPool(scratch, 2, limits=limits, budget_bytes=1) as pool:
             pool.submit(four_clips(video, scratch, "a"))
             pool.submit(four_clips(video, scratch, "b"))
             reports = collect(pool)
@@ -384,7 +386,7 @@ class TestEndOfAChild:
         stage, reason, message = failure(reports, "c0")
         assert (stage, reason) == ("cut", "crash")
         assert "exit status 1" in message
-        assert "RuntimeError: ordered fault 'error' at clip c0" in message
+        assert "RuntimeError: ordered fault 'error' at c0" in message
         assert frames_by_clip(reports) == {"c0": None, "c1": 25, "c2": 25, "c3": 25}
 
     def test_a_child_that_hangs_is_ended(
@@ -433,7 +435,7 @@ class TestEndOfAChild:
         monkeypatch.setenv("BEAM_CURATE_FAULT", "hang:c1")
         parent = os.getpid() if closed else os.getppid()
         child = subprocess.Popen(
-            [sys.executable, "-m", "transforms.media.child", str(scratch), str(parent)],
+            [sys.executable, "-m", "transforms.media.child", str(scratch), str(parent), "0"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},

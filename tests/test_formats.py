@@ -22,7 +22,8 @@ from transforms.formats.catalogue import FILE_KINDS, documents, kinds_of
 from transforms.formats.document import SchemaVersion, json_schema
 from transforms.ingest.list_videos import VideoInput
 from transforms.ingest.select_videos import begin_selection
-from transforms.layout import current_run_uri
+from transforms.layout import current_run_uri, lease_uri
+from transforms.lease import hold_lease
 from transforms.run_context import SCHEMA_VERSION, RunContext
 from transforms.same_bytes import (
     EXEMPT_FAILURE_FIELDS,
@@ -94,12 +95,14 @@ def found(curated: Curated, tmp_path_factory) -> list[Found]:
     """Every JSON file and member; fails for a file that is of no kind or of several."""
     unfinished = tmp_path_factory.mktemp("unfinished") / "out"
     _begin_unfinished(curated.raw, unfinished)
-    return [
-        *_files(curated.out, "output"),
-        *_files(curated.dataset, "dataset"),
-        *_files(unfinished, "output"),
-        *_members(curated.dataset),
-    ]
+    # A lease is there only while a run works, or when it was killed.
+    with hold_lease(lease_uri(str(unfinished)), "run"):
+        return [
+            *_files(curated.out, "output"),
+            *_files(curated.dataset, "dataset"),
+            *_files(unfinished, "output"),
+            *_members(curated.dataset),
+        ]
 
 
 def _files(root: Path, place: str) -> Iterator[Found]:

@@ -17,7 +17,7 @@ from beam_pipeline.calibration import Calibration, Rate, makespan, representativ
 from beam_pipeline.cli import main
 from beam_pipeline.prediction import Actual, predict, predicted_vs_actual
 from transforms.clips.chunking import Chunking
-from transforms.ingest.probe_videos import probe_video
+from transforms.media.probe import probe
 from transforms.records import ProbedVideo, SplitVideo, Video
 from transforms.shots.fixed_stride import split_fixed_stride
 from transforms.shots.splitting import Splitting
@@ -154,7 +154,9 @@ def test_missing_input_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def probed(path: Path) -> ProbedVideo:
-    return probe_video(Video(str(path), path.name, str(path), path.stat().st_size))
+    num_bytes = path.stat().st_size
+    facts = probe(str(path), name=path.name, num_bytes=num_bytes)
+    return ProbedVideo(Video(str(path), path.name, str(path), num_bytes), facts)
 
 
 def split_at(path: Path, seconds: float) -> SplitVideo:

@@ -17,14 +17,15 @@ from upstream_tree import TreeClip, write_upstream_tree
 from transforms.shards import plan_shards
 from transforms.shards.dedup_filter import duplicate_ids, epsilon_name
 from transforms.shards.layout import ShardName
-from transforms.shards.list_clip_records import BATCH_SIZE, clips_of_summary, list_clip_records
-from transforms.shards.options import MIB, Sharding, shard_settings
+from transforms.shards.list_clip_records import clips_of_summary
+from transforms.shards.options import MIB, Sharding, ShardSettings, shard_settings
 from transforms.shards.plan_shards import (
     drop_small_end,
     fill_shards,
     shard_key,
     shard_of_key,
 )
+from transforms.shards.read_rows import BATCH_SIZE, ClipBatch, list_rows
 
 SPEC = VideoSpec(seconds=2.0, keyframe_every=16)
 SIZES = st.lists(st.integers(0, 50), max_size=60)
@@ -105,8 +106,8 @@ def test_clips_are_listed_sorted_and_in_batches(tmp_path):
     ids = [f"{number:05d}" for number in range(2 * BATCH_SIZE + 1)]
     summary = {"a.mp4": {"clips": ids[::-1]}}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
-    batches = list(list_clip_records(dataset_run(tmp_path, tmp_path)))
-    assert [batch.index for batch in batches] == [0, 1, 2]
+    batches = list(list_rows(dataset_run(tmp_path, tmp_path), ShardSettings()))
+    assert all(isinstance(batch, ClipBatch) for batch in batches)
     assert [len(batch.clip_ids) for batch in batches] == [BATCH_SIZE, BATCH_SIZE, 1]
     assert [clip for batch in batches for clip in batch.clip_ids] == ids
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import apache_beam.runners.portability.fn_api_runner
 import pytest
 from make_video import VideoSpec, make_video
+from process_list import assert_gone
 from tree import tree
 from unprivileged import as_nobody
 from wrong_use import Ended, environment, listing, split, use, use_process
@@ -303,24 +304,5 @@ def _interrupted(command: list[str | Path], out: Path, number: signal.Signals) -
         stdout, stderr = process.communicate(timeout=60)
     finally:
         process.kill()
-    deadline = time.monotonic() + 10
-    while left := _processes(process.pid, str(out.parent / "scratch")):
-        assert time.monotonic() < deadline, f"still there: {left}"
-        time.sleep(0.1)
+    assert_gone(process.pid, out.parent / "scratch")
     return Ended(process.returncode, stdout, stderr)
-
-
-def _processes(session: int, scratch: str) -> list[str]:
-    """Return the processes of a session, and those that work in a scratch folder."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            state, _, _, its_session = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if state != "Z" and (int(its_session) == session or scratch in command):
-            found.append(command)
-    return found

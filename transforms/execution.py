@@ -1,19 +1,25 @@
-"""Upstream's options for Ray, which have no meaning here."""
+"""What the processes that do the work may use; and upstream's options for Ray."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from transforms.section import Section, ignored
+from transforms.media.child_limits import SILENCE_SECONDS
+from transforms.section import Section, ignored, option
 
 _WORKERS = "the number of workers is the runner's: --direct_num_workers, --parallelism"
 
 
 class Execution(Section):
-    """Options that upstream's scheduler reads (contract §1.1 Common, §6.1)."""
+    """Limits of child processes; options that upstream's scheduler reads (contract §1.1, §6.1)."""
 
     title: ClassVar[str] = "Execution"
 
+    child_memory_limit_mb: int | None = option(None, unit="MiB", ge=0)
+    """Most memory of each process that probes or cuts videos, 0 = no limit; default: the machine's
+    memory divided by the number of its cores, at least 1024."""
+    child_silence_limit_s: float = option(SILENCE_SECONDS, unit="seconds", gt=0)
+    """A process that probes or cuts and shows no progress for so long is ended."""
     execution_mode: Literal["AUTO", "BATCH", "STREAMING"] = ignored(
         "AUTO", instead="--runner; every stage streams its results to the next"
     )

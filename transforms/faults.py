@@ -1,11 +1,12 @@
 """Faults that tests of resilience order; without the variable nothing happens.
 
-``BEAM_CURATE_FAULT`` is a list of orders separated by commas. ``WHAT:CLIP_ID``: when the child
-begins to cut that clip it does WHAT:
+``BEAM_CURATE_FAULT`` is a list of orders separated by commas. ``WHAT:ID``: when a child begins to
+cut the clip or to probe the video with that id, it does WHAT:
 
 - ``crash``: ends by a segmentation fault, as a decoder with a bug would;
 - ``error``: raises an exception that nobody expects;
 - ``hang``: sleeps for ever;
+- ``memory``: allocates until it gets no more, at most ``MOST_BYTES``;
 - ``noise``: writes to standard output from Python and past it, as a chatty library would.
 
 ``kill@POINT`` or ``kill@POINT:ELEMENT``: the process that comes to that point, the first time or
@@ -26,26 +27,31 @@ import threading
 from collections.abc import Iterator
 
 FAULT_VARIABLE = "BEAM_CURATE_FAULT"
+MOST_BYTES = 1 << 38
+"""A child without a limit that is ordered to use up its memory stops here."""
 
 
-def strike(clip_id: str) -> None:
-    """Commit the fault ordered for this clip, if any.
+def strike(element_id: str) -> None:
+    """Commit the fault ordered for this clip or video, if any.
 
     Raises:
+        MemoryError: The fault is ``memory``.
         RuntimeError: The fault is ``error``, or is none that is known.
     """
     for what, victim in _orders():
-        if victim != clip_id or "@" in what:
+        if victim != element_id or "@" in what:
             continue
         if what == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         elif what == "hang":
             threading.Event().wait()
+        elif what == "memory":
+            _use_up_memory()
         elif what == "noise":
             print("noise from Python", flush=True)
             os.write(1, b'["ClipReport",{}]\n\xff\n')
         else:
-            raise RuntimeError(f"ordered fault {what!r} at clip {clip_id}")
+            raise RuntimeError(f"ordered fault {what!r} at {element_id}")
 
 
 def kill_at(point: str, element: str = "") -> None:
@@ -58,6 +64,13 @@ def kill_at(point: str, element: str = "") -> None:
     for what, victim in _orders():
         if what == f"kill@{point}" and victim in ("", element):
             os.killpg(0, signal.SIGKILL)
+
+
+def _use_up_memory() -> None:
+    taken = []
+    for _ in range(MOST_BYTES >> 24):
+        taken.append(bytearray(1 << 24))  # zeros: address space is taken, hardly any memory
+    raise RuntimeError(f"{MOST_BYTES} bytes were taken and no limit was met")
 
 
 def _orders() -> Iterator[tuple[str, str]]:

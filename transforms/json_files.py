@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from transforms.json_parsing import MAX_JSON_BYTES, parse_json
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
+
+
+class BadJsonError(StorageError):
+    """A file is there and can be read, but what is in it is not what it must be."""
 
 
 def json_bytes(value: Any) -> bytes:
@@ -14,13 +19,25 @@ def json_bytes(value: Any) -> bytes:
     return (json.dumps(value, indent=4, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
-def read_json(uri: str) -> Any:
-    """Return the parsed object. Raises NotFoundError; StorageError when it is not JSON."""
-    data = storage_for(uri).read(uri)
+def read_json(uri: str, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
+    """Return the parsed object; for what is refused see ``parse_json``.
+
+    Raises:
+        NotFoundError: There is none.
+        BadJsonError: It is larger than ``max_bytes`` (asked before it is read), or is not JSON.
+        StorageError: It cannot be read.
+    """
+    storage = storage_for(uri)
+    num_bytes = storage.stat(uri).num_bytes
+    if num_bytes > max_bytes:
+        raise BadJsonError(
+            f"{uri}: needed a JSON file of at most {max_bytes} bytes, got {num_bytes}; "
+            "it is damaged, or no file of this program"
+        )
     try:
-        return json.loads(data)
+        return parse_json(storage.read(uri))
     except ValueError as error:
-        raise StorageError(f"{uri}: is not valid JSON ({error})") from error
+        raise BadJsonError(f"{uri}: is not valid JSON ({error})") from error
 
 
 def read_json_if_there(uri: str) -> Any | None:

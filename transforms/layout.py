@@ -58,6 +58,11 @@ def plan_uri(root: str, video_uuid: str) -> str:
     return join(root, WORK, "plans", f"{video_uuid}.json")
 
 
+def lease_uri(root: str) -> str:
+    """Return the file that says which run works in an output."""
+    return join(root, WORK, "lease.json")
+
+
 def packet_index_uri(root: str, video_uuid: str) -> str:
     """Return the numpy sidecar with a video's packet times."""
     return join(root, WORK, "index", f"{video_uuid}.npz")

@@ -30,5 +30,8 @@ class Run(Section):
     """Log at debug level."""
     predict: bool = True
     """Cut for about two seconds before the run, to compare predicted with actual at its end."""
+    fsync: bool = True
+    """Wait until each file is on disk before it gets its name, so that a loss of power loses
+    nothing that is finished."""
     perf_profile: bool = True
     """Write seconds per stage to ``performance_stats_N.json``."""

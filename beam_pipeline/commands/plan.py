@@ -45,12 +45,12 @@ def run_plan(config: AnyConfig) -> int:
 def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     # A run imports Beam too: what that takes here, it will take there.
     started_at = time.monotonic()
-    from beam_pipeline.outlook import look_ahead, predict_split  # noqa: PLC0415
+    from beam_pipeline.outlook import look_ahead, open_looker, predict_split  # noqa: PLC0415
     from transforms.ingest.select_videos import select_videos  # noqa: PLC0415
 
     start_seconds = time.monotonic() - started_at
-    check_input(config.input)
     paths = (str(config.input.input_video_path), str(config.output.output_clip_path))
+    check_input(config.input, None if config.run.overwrite else absolute(paths[1]))
     check_apart(*paths, names=("input_video_path", "output_clip_path"))
     prepared = prepare_split(
         config, scratch=Path(tempfile.gettempdir()), beam_flags=[], resolved={}
@@ -58,11 +58,14 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     for warning in prepared.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     selection = select_videos(config.input, prepared.context)
-    outlook = look_ahead(config, prepared, selection)
-    lines = [*outlook_lines(outlook, absolute(paths[0]))]
-    if outlook.left:
-        prediction = predict_split(config, prepared, outlook, start_seconds=start_seconds)
-        lines += prediction_lines(prediction, shards=isinstance(config, CurateConfig))
+    with open_looker(config, prepared, num_videos=len(selection.videos)) as looker:
+        outlook = look_ahead(config, prepared, selection, looker)
+        lines = [*outlook_lines(outlook, absolute(paths[0]))]
+        if outlook.left:
+            prediction = predict_split(
+                config, prepared, outlook, looker, start_seconds=start_seconds
+            )
+            lines += prediction_lines(prediction, shards=isinstance(config, CurateConfig))
     return lines
 
 
@@ -115,14 +118,13 @@ def _shard_lines(config: ShardConfig) -> list[str]:
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()
     num_clips = 0
-    for batch in list_clip_records(prepared.dataset):
-        for clip_id in batch.clip_ids:
-            found = read_clip(clip_id, prepared.settings, prepared.dataset)
-            if isinstance(found, Dropped):
-                dropped[found.reason] += 1
-            elif found is not None:
-                num_clips += 1
-                samples += found
+    for clip_id in list_clip_records(prepared.dataset).clip_ids:
+        found = read_clip(clip_id, prepared.settings, prepared.dataset)
+        if isinstance(found, Dropped):
+            dropped[found.reason] += 1
+        elif found is not None:
+            num_clips += 1
+            samples += found
     read_seconds = time.monotonic() - started_at
     num_bytes = sum(sample.num_bytes for sample in samples)
     lines = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
@@ -18,6 +19,7 @@ def chunk_record(
     metas: Sequence[dict[str, Any]],
     failures: dict[str, Failure],
     context: RunContext,
+    truncated: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return the record of a finished chunk: upstream's fields, then ours.
 
@@ -27,6 +29,7 @@ def chunk_record(
         metas: Metadata of its committed clips, in any order.
         failures: Failed clips by id.
         context: The run.
+        truncated: Clips without frames because the source breaks off before them, and why.
 
     Clips that are in neither are listed as ``no_frames``.
     """
@@ -60,10 +63,16 @@ def chunk_record(
         "no_frames": [
             clip_id for clip_id in planned if clip_id not in by_id and clip_id not in failures
         ],
+        **_source_truncated(truncated),
         "num_bytes": sum(meta["num_bytes"] for meta in committed),
         "stages": _common_stages(committed, context),
         "schema_version": SCHEMA_VERSION,
     }
+
+
+def _source_truncated(truncated: Mapping[str, str]) -> dict[str, Any]:
+    clips = [{"span_uuid": clip_id, "reason": why} for clip_id, why in sorted(truncated.items())]
+    return {"source_truncated": clips} if clips else {}
 
 
 def _rejection_counts(committed: Sequence[dict[str, Any]]) -> dict[str, int]:

@@ -65,9 +65,11 @@ def annotation_fields(clip: Clip, context: RunContext) -> dict[str, Any]:
 def stage_map(clip: Clip, context: RunContext) -> dict[str, str]:
     """Return stage to fingerprint for what was done; a rejected clip never sees later stages."""
     done = dict(context.stages)
-    if clip.rejection is not None:
-        done = {stage: value for stage, value in done.items() if stage not in KEPT_ONLY_STAGES}
-    return done
+    return done if clip.rejection is None else _without_kept_only(done)
+
+
+def _without_kept_only(stages: dict[str, str]) -> dict[str, str]:
+    return {stage: value for stage, value in stages.items() if stage not in KEPT_ONLY_STAGES}
 
 
 def merged_metadata(
@@ -85,7 +87,9 @@ def merged_metadata(
     rejected = "rejection" in merged
     merged["clip_location"] = clip_uri(context.root, clip.clip_id, rejected=rejected)
     if rejected:
+        # Should it be kept again one day, they are made again.
         merged.pop("previews", None)
+        merged["stages"] = _without_kept_only(merged["stages"])
     return merged
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.clips.stored_clip import has_stated_size, is_intact
 from transforms.json_files import read_json_if_there
 from transforms.layout import failure_uri, meta_uri
 from transforms.records import Clip, Failure
 from transforms.run_context import DECISION_STAGES, RunContext
+
+_logger = logging.getLogger(__name__)
 
 CLIP_STAGES = ("cut", "look")
 """Stages in which a single clip fails."""
@@ -42,14 +46,36 @@ class ClipState:
         return cut or self.look_again is not None
 
 
-def read_clip_state(clip: Clip, context: RunContext) -> ClipState:
+def has_committed(meta: dict[str, Any] | None, context: RunContext) -> bool:
+    """Return whether a clip with this metadata is there, whole, and lacks no active stage."""
+    if meta is None or missing_stages(context, meta):
+        return False
+    return is_intact(meta, context.root)
+
+
+def read_clip_state(clip: Clip, context: RunContext, *, has_record: bool) -> ClipState:
     """Return the clip with what its commit or failure file says; unchanged when there is neither.
 
     The outcome becomes ``committed`` when nothing is missing, ``failed`` when it failed before;
-    otherwise it stays ``pending``, with ``redone`` set when only a later stage is missing.
+    otherwise it stays ``pending``, with ``redone`` set when only a later stage is missing. A commit
+    whose mp4 is not what its metadata says counts as none: the clip is cut again, and the new
+    commit replaces it.
+
+    Args:
+        clip: A planned clip.
+        context: The run.
+        has_record: Whether the clip's chunk has a record: then all writers of it had finished, and
+            an mp4 that nobody will look at is only asked for its size.
     """
     meta = read_json_if_there(meta_uri(context.root, clip.clip_id))
     missing = set() if meta is None else missing_stages(context, meta)
+    if meta is not None and not _is_trusted(meta, context, by_size=has_record, missing=missing):
+        _logger.warning(
+            "clip %s: its mp4 in %s is not the one that its metadata describes; it is made again",
+            clip.clip_id,
+            context.root,
+        )
+        meta = None
     if meta is not None and not missing:
         return ClipState(clip.updated(outcome="committed"))
     failure = read_clip_failure(clip.clip_id, context)
@@ -58,6 +84,15 @@ def read_clip_state(clip: Clip, context: RunContext) -> ClipState:
     if meta is None:
         return ClipState(clip)
     return ClipState(_redone(clip, meta), meta if missing & LOOK_STAGES else None)
+
+
+def _is_trusted(
+    meta: dict[str, Any], context: RunContext, *, by_size: bool, missing: set[str]
+) -> bool:
+    # What is about to be looked at is read whole anyway.
+    if by_size and not missing & LOOK_STAGES:
+        return has_stated_size(meta, context.root)
+    return is_intact(meta, context.root)
 
 
 def read_clip_failure(clip_id: str, context: RunContext) -> Failure | None:

@@ -8,79 +8,116 @@ from typing import Any
 
 from transforms.clips.clip_metadata import clip_metadata, merged_metadata
 from transforms.clips.plan import Plan
+from transforms.clips.settle_clip import MadeClip, settle
+from transforms.clips.stored_clip import mp4_uri, other_mp4_uri
 from transforms.errors import CurateError
 from transforms.faults import kill_at
 from transforms.json_files import create_json, json_bytes, read_json
-from transforms.layout import clip_uri, meta_uri, previews_uri
+from transforms.layout import meta_uri, previews_uri
 from transforms.media.clip_files import clip_path, discard, preview_folder
 from transforms.records import Clip
 from transforms.run_context import RunContext
+from transforms.storage.interface import NotFoundError
 from transforms.storage.open_storage import storage_for
 
 
 def commit_clip(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
-    """Store the clip and return the metadata that stands: ours, or of whoever was faster."""
-    if clip.redone:
-        return _recommit(clip, plan, context)
-    meta = clip_metadata(clip, plan, context)
-    scratch = Path(clip.scratch)
-    _publish(meta, clip_path(scratch, clip.clip_id))
-    _publish_previews(clip, context)
-    kill_at("clip_published", clip.clip_id)
-    uri = meta_uri(context.root, clip.clip_id)
-    if not create_json(uri, meta):
-        committed = read_json(uri)
-        _remove_unreferenced(committed, clip, context)
-        meta = committed
-    discard(scratch, clip.clip_id)
+    """Store the clip and return the metadata that stands: ours, or of whoever was faster.
+
+    For why it is right whoever else does the same at the same time, see ``settle_clip``.
+
+    Raises:
+        CurateError: The clip's file is gone, or the stored clip is not what it should be.
+    """
+    meta = _recommit(clip, plan, context) if clip.redone else _commit(clip, plan, context)
+    if clip.scratch:
+        discard(Path(clip.scratch), clip.clip_id)
     return meta
 
 
-def _publish(meta: dict[str, Any], path: Path) -> None:
-    """Store the mp4; what an interrupted run left there is checked, not trusted."""
-    uri = meta["clip_location"]
-    storage = storage_for(uri)
-    if not path.exists():
+def settle_committed(clip_id: str, context: RunContext) -> dict[str, Any]:
+    """Return a committed clip's metadata; what a writer that died left beside it is removed.
+
+    Raises:
+        NotFoundError: It is not committed.
+        CurateError: Its mp4 is not the one its metadata describes.
+    """
+    return settle(MadeClip(read_json(meta_uri(context.root, clip_id))), context.root)
+
+
+def _commit(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
+    root = context.root
+    path = clip_path(Path(clip.scratch), clip.clip_id)
+    there = path.exists()
+    made = _made(clip_metadata(clip, plan, context), clip, path if there else None)
+    uri = meta_uri(root, clip.clip_id)
+    if storage_for(uri).exists(uri):
+        return settle(made, root)
+    if not there:
         raise CurateError(f"{path}: the clip's file is gone from scratch; run the command again")
-    if storage.create_if_absent(uri, path):
-        return
-    stored = storage.stat(uri).num_bytes == meta["num_bytes"]
-    if not stored or hashlib.sha256(storage.read(uri)).hexdigest() != meta["sha256"]:
-        storage.write(uri, path)
-
-
-def _publish_previews(clip: Clip, context: RunContext) -> None:
-    if clip.rejection is not None:
-        return
-    folder = preview_folder(Path(clip.scratch), clip.clip_id)
-    for name in clip.preview_names:
-        uri = previews_uri(context.root, clip.clip_id, name)
-        storage_for(uri).write(uri, folder / name)
-
-
-def _remove_unreferenced(committed: dict[str, Any], clip: Clip, context: RunContext) -> None:
-    """Remove our mp4 when the clip was committed in the other folder."""
-    for rejected in (False, True):
-        uri = clip_uri(context.root, clip.clip_id, rejected=rejected)
-        if uri != committed["clip_location"]:
-            storage_for(uri).delete(uri)
+    alone = _create(mp4_uri(made.meta, root), path)
+    alone = _create_previews(made, root) and alone
+    kill_at("clip_published", clip.clip_id)
+    alone = create_json(uri, made.meta) and alone
+    return made.meta if alone and _is_only_mp4(made, root) else settle(made, root)
 
 
 def _recommit(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
-    """Add a later stage to a committed clip: its mp4 moves only if a filter now rejects it."""
-    uri = meta_uri(context.root, clip.clip_id)
-    storage = storage_for(uri)
-    version = storage.stat(uri).version
+    """Add a later stage to a committed clip: its mp4 moves only if a filter decides otherwise."""
+    root = context.root
+    uri = meta_uri(root, clip.clip_id)
+    version = storage_for(uri).stat(uri).version
     committed = read_json(uri)
-    merged = merged_metadata(committed, clip, plan, context)
-    moved = merged["clip_location"] != committed["clip_location"]
-    if moved:
-        storage.create_if_absent(merged["clip_location"], storage.read(committed["clip_location"]))
-    _publish_previews(clip, context)
-    if not storage.replace_if(uri, json_bytes(merged), version):
-        return read_json(uri)
-    if moved:
-        storage.delete(committed["clip_location"])
-    if clip.scratch:
-        discard(Path(clip.scratch), clip.clip_id)
-    return merged
+    made = _made(merged_metadata(committed, clip, plan, context), clip, None)
+    if json_bytes(made.meta) == json_bytes(committed):
+        return settle(made, root)
+    moves = mp4_uri(made.meta, root) != mp4_uri(committed, root)
+    if moves and not _copy(committed, root):
+        return settle(made, root)
+    alone = _create_previews(made, root) and not moves
+    alone = storage_for(uri).replace_if(uri, json_bytes(made.meta), version) and alone
+    return made.meta if alone and _is_only_mp4(made, root) else settle(made, root)
+
+
+def _made(meta: dict[str, Any], clip: Clip, mp4: Path | None) -> MadeClip:
+    folder = preview_folder(Path(clip.scratch), clip.clip_id)
+    listed = set(clip.preview_names) & set(meta.get("previews", ()))
+    # A replayed element has no files any more: they were stored the first time.
+    previews = {name: folder / name for name in sorted(listed) if (folder / name).exists()}
+    return MadeClip(meta, mp4, previews)
+
+
+def _create_previews(made: MadeClip, root: str) -> bool:
+    created = [
+        _create(previews_uri(root, made.clip_id, name), path)
+        for name, path in made.previews.items()
+    ]
+    return all(created)
+
+
+def _create(uri: str, path: Path) -> bool:
+    """Store the file unless something is there; what is there is settled later, not trusted."""
+    return storage_for(uri).create_if_absent(uri, path)
+
+
+def _copy(committed: dict[str, Any], root: str) -> bool:
+    """Copy the mp4 to the folder it moves to; return whether it was still where it was."""
+    uri = mp4_uri(committed, root)
+    try:
+        content = storage_for(uri).read(uri)
+    except NotFoundError:
+        # Another worker moves it too, and is ahead.
+        return False
+    if hashlib.sha256(content).hexdigest() != committed["sha256"]:
+        raise CurateError(
+            f"clip {committed['span_uuid']}: {uri} is not the file that its metadata describes "
+            "(sha256); run verify --repair, then the same command again"
+        )
+    target = other_mp4_uri(committed, root)
+    storage_for(target).create_if_absent(target, content)
+    return True
+
+
+def _is_only_mp4(made: MadeClip, root: str) -> bool:
+    uri = other_mp4_uri(made.meta, root)
+    return not storage_for(uri).exists(uri)

@@ -17,7 +17,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.plan import Plan, read_plan
 from transforms.clips.run_work import RunWork, find_work, without_changed_source
-from transforms.layout import packet_index_uri
+from transforms.layout import lease_uri, packet_index_uri
+from transforms.lease import Heartbeat
 from transforms.media.children import ChildPool, ClipReport, CutJob, JobDone
 from transforms.progress import count
 from transforms.records import Clip, CutRun
@@ -60,11 +61,13 @@ class _CutRuns(beam.DoFn):
         self._context = context
         self._pool: ChildPool | None = None
         self._jobs: dict[str, _OpenJob] = {}
+        self._heartbeat = Heartbeat(lease_uri(context.root), context.run_id)
 
     def start_bundle(self) -> None:
-        # Outputs of a run belong to the bundle that brought it.
+        # Outputs of a run belong to the bundle that brought it; this one ended in an error.
         if self._jobs:
-            raise RuntimeError(f"{len(self._jobs)} runs of an earlier bundle are still open")
+            self.teardown()
+        self._heartbeat.start()
 
     def process(self, run: CutRun) -> Iterator[Clip]:
         plan = read_plan(run.plan_uri)
@@ -82,9 +85,11 @@ class _CutRuns(beam.DoFn):
         while self._jobs:
             for clip in self._finished(block=True):
                 yield WindowedValue(clip, MIN_TIMESTAMP, (GlobalWindow(),))
+        self._heartbeat.stop()
 
     def teardown(self) -> None:
         # Called also after an exception of a later step, which skips finish_bundle.
+        self._heartbeat.stop()
         for job in self._jobs.values():
             job.resources.close()
         self._jobs.clear()
@@ -99,25 +104,30 @@ class _CutRuns(beam.DoFn):
 
     def _open_pool(self) -> ChildPool:
         if self._pool is None:
-            self._pool = ChildPool(self._scratch, self._settings.num_children)
+            settings = self._settings
+            self._pool = ChildPool(self._scratch, settings.num_children, limits=settings.limits)
         return self._pool
 
     def _submit(self, run: CutRun, work: RunWork, plan: Plan) -> None:
         pool = self._open_pool()
         resources = contextlib.ExitStack()
-        storage = storage_for(plan.video.uri)
-        source = resources.enter_context(storage.local_file(plan.video.uri, self._scratch))
+        source = plan.video.uri
+        if any(clip.action == "cut" for clip in work.job_clips):
+            # A look reads finished clips alone; their source, only named then, may be gone.
+            storage = storage_for(plan.video.uri)
+            source = str(resources.enter_context(storage.local_file(plan.video.uri, self._scratch)))
         job_id = f"{plan.video.video_uuid}-{run.run_index}"
         self._jobs[job_id] = _OpenJob(work, plan, resources)
         pool.submit(
             CutJob(
                 job_id=job_id,
-                source=str(source),
+                source=source,
                 facts=plan.facts,
                 index_path=self._index_path(plan),
                 clips=work.job_clips,
                 encode=self._settings.encode,
                 look=self._settings.look,
+                keep_prefix=self._settings.keep_prefix,
             )
         )
 
@@ -162,7 +172,7 @@ def _reported(clip: Clip, report: ClipReport, source: str, scratch: Path) -> Cli
             message = f"{source}: {message}"
         return clip.failed(dataclasses.replace(report.failure, message=message))
     if report.file is None:
-        return clip.updated(outcome="no_frames")
+        return clip.updated(outcome="no_frames", notes=tuple(sorted(report.notes.items())))
     return clip.updated(
         file=report.file,
         scores=tuple(sorted({**dict(clip.scores), **dict(report.scores)}.items())),

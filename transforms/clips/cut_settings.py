@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transforms.media.child_limits import ChildLimits
 from transforms.media.encode import EncodeSettings
 from transforms.media.look import LookSettings
 
@@ -16,3 +17,8 @@ class CutSettings:
     look: LookSettings
     num_children: int
     """Children per worker process; machine-wide slots bound how many of them work at once."""
+    limits: ChildLimits
+    """What each child may use; also those that probe."""
+    keep_prefix: float | None = None
+    """None: clips that a damaged source breaks off fail; else seconds that they must last to be
+    kept."""

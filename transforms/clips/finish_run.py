@@ -11,11 +11,11 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.clips.ledger import Ledger, read_ledger
-from transforms.clips.selections import selected_videos
-from transforms.clips.summary import write_summary
+from transforms.clips.selections import last_finished_run, selected_videos
+from transforms.clips.summary import ChunkSums, run_fields, sum_up, write_summary
 from transforms.errors import LedgerError
 from transforms.json_files import create_json, read_json, read_json_if_there
-from transforms.layout import current_run_uri, finished_run_uri
+from transforms.layout import current_run_uri, finished_run_uri, summary_uri
 from transforms.run_context import SCHEMA_VERSION, RunContext
 from transforms.storage.open_storage import storage_for
 
@@ -37,28 +37,45 @@ class RunFacts:
 def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
     """Close the run and return its id, the signal on which ``curate`` goes on to shards.
 
-    Does nothing when no run is open, so it may be called again.
+    When no run is open it only writes a summary that is gone, so it may be called again.
 
     Raises:
         LedgerError: Something that was planned is neither committed nor failed.
     """
     current = read_json_if_there(current_run_uri(context.root))
     if current is None:
+        _restore_summary(context.root, facts)
         return context.run_id
-    ledger = read_ledger(context.root, selected_videos(current))
+    sums: dict[str, ChunkSums] = {}
+
+    def see_chunks(rel: str, records: list[dict[str, Any]]) -> None:
+        sums[rel] = sum_up(records)
+
+    ledger = read_ledger(context.root, selected_videos(current), see_chunks)
     raise_if_false(ledger)
-    summary = write_summary(
-        context.root,
-        {
-            "num_input_videos_selected": len(current["videos"]),
-            "num_input_videos": current["num_input_videos"],
-            "pipeline_run_time": (time.time() - facts.started_at) / 60,
-            "embedding_algorithm": facts.embedding_algorithm,
-            "resolved": json.loads(facts.resolved),
-        },
-    )
-    _file_run(context, current, ledger, summary["pipeline_run_time"])
+    minutes = (time.time() - facts.started_at) / 60
+    _write_summary(context.root, run_fields(current, minutes), facts, sums)
+    _file_run(context, current, ledger, minutes)
     return context.run_id
+
+
+def _restore_summary(root: str, facts: RunFacts) -> None:
+    """Write the summary of the last finished run again if somebody removed it."""
+    if storage_for(root).exists(summary_uri(root)):
+        return
+    last = last_finished_run(root)
+    if last is not None:
+        _write_summary(root, run_fields(last, last["minutes"]), facts, {})
+
+
+def _write_summary(
+    root: str, of_run: dict[str, Any], facts: RunFacts, sums: dict[str, ChunkSums]
+) -> None:
+    options = {
+        "embedding_algorithm": facts.embedding_algorithm,
+        "resolved": json.loads(facts.resolved),
+    }
+    write_summary(root, {**of_run, **options}, sums)
 
 
 def raise_if_false(ledger: Ledger) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.clips.plan import read_plan
+from transforms.clips.clip_state import CLIP_STAGES
+from transforms.clips.plan import Plan, read_plan
 from transforms.clips.selections import Selected
 from transforms.clips.video_state import VIDEO_STAGES
 from transforms.json_files import read_json, read_json_if_there
 from transforms.layout import (
     FAILURES,
     chunk_record_uri,
+    failure_uri,
+    meta_uri,
     plan_uri,
     video_record_uri,
 )
@@ -52,12 +55,20 @@ class Ledger:
         return sum(self.rejected.values())
 
 
-def read_ledger(root: str, videos: Iterable[Selected]) -> Ledger:
+SeeChunks = Callable[[str, list[dict[str, Any]]], None]
+"""Gets the relative path of a video and its chunk records."""
+
+
+def read_ledger(
+    root: str, videos: Iterable[Selected], see_chunks: SeeChunks | None = None
+) -> Ledger:
     """Return what became of the given videos.
 
     Args:
         root: Output root.
         videos: Which videos.
+        see_chunks: Called with the chunk records of each video of which all are there, so that
+            whoever needs them too does not read them again.
     """
     ledger = Ledger()
     failures = _video_failures(root)
@@ -69,7 +80,9 @@ def read_ledger(root: str, videos: Iterable[Selected]) -> Ledger:
         elif not storage_for(root).exists(plan_uri(root, identity)):
             ledger.missing.append(rel)
         else:
-            _add_video(ledger, root, rel, plan_uri(root, identity))
+            records = _add_video(ledger, root, rel, plan_uri(root, identity))
+            if see_chunks is not None and records:
+                see_chunks(rel, records)
     return ledger
 
 
@@ -82,27 +95,41 @@ def _video_failures(root: str) -> dict[str, str]:
     return reasons
 
 
-def _add_video(ledger: Ledger, root: str, rel: str, uri: str) -> None:
+def _add_video(ledger: Ledger, root: str, rel: str, uri: str) -> list[dict[str, Any]]:
+    """Add a video and return its chunk records, none when one is missing."""
     plan = read_plan(uri)
     ledger.seconds_in += plan.facts.duration_seconds
     ledger.num_clips_planned += len(plan.spans)
     if not storage_for(root).exists(video_record_uri(root, rel)):
+        # It is written with the first chunk: which clips that one lacks is told below.
         ledger.missing.append(rel)
-        return
-    if not plan.spans:
+    elif not plan.spans:
         ledger.videos_without_clips.append(rel)
-        return
+        return []
     num_failed = 0
+    records = []
     for chunk_index in range(len(plan.chunks)):
         record = read_json_if_there(chunk_record_uri(root, rel, chunk_index))
         if record is None:
             ledger.missing.append(f"{rel}#{chunk_index}")
+            ledger.missing.extend(_uncommitted(root, plan, chunk_index))
             continue
+        records.append(record)
         num_failed += record["num_clips_failed"]
         planned = [span.clip_id for span in plan.chunk_spans(chunk_index)]
         _add_chunk(ledger, record, planned)
-    if num_failed == len(plan.spans):
+    if plan.spans and num_failed == len(plan.spans):
         ledger.failed_videos[rel] = "every_clip_failed"
+    return records if len(records) == len(plan.chunks) else []
+
+
+def _uncommitted(root: str, plan: Plan, chunk_index: int) -> Iterator[str]:
+    """Yield the clips of a chunk without record that are neither committed nor failed."""
+    for span in plan.chunk_spans(chunk_index):
+        uris = [meta_uri(root, span.clip_id)]
+        uris += [failure_uri(root, stage, span.clip_id) for stage in CLIP_STAGES]
+        if not any(storage_for(root).exists(uri) for uri in uris):
+            yield span.clip_id
 
 
 def _add_chunk(ledger: Ledger, record: dict[str, Any], planned: list[str]) -> None:

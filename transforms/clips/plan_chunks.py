@@ -50,7 +50,7 @@ def _new_plan(split: SplitVideo, config: Chunking, context: RunContext) -> Plan:
     chunks = chunk_ranges(durations, config.clip_re_chunk_size)
     try:
         entries = entry_keyframes(split, chunks)
-        identity = source_identity(split.video.uri, split.video.num_bytes)
+        identity = source_identity(split.video.uri)
     except StorageError as error:
         raise MediaError("unreadable", str(error)) from error
     return make_plan(

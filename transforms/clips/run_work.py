@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from transforms.clips.clip_state import ClipState, read_clip_state
 from transforms.clips.plan import Plan
 from transforms.clips.source_identity import source_identity
-from transforms.clips.video_state import VideoState, chunk_state
-from transforms.layout import clip_uri
+from transforms.clips.video_state import VideoState, record_state
+from transforms.json_files import read_json_if_there
+from transforms.layout import chunk_record_uri, clip_uri
 from transforms.media.children import JobClip
 from transforms.records import Clip, CutRun, Failure
 from transforms.run_context import RunContext
@@ -29,32 +30,33 @@ class RunWork:
     """One for each of ``pending``."""
 
 
-def planned_clips(run: CutRun, plan: Plan, context: RunContext) -> Iterator[Clip]:
-    """Yield the planned clips of the run's chunks that are not finished."""
-    first_chunk, end_chunk = plan.runs[run.run_index]
-    for chunk_index in range(first_chunk, end_chunk):
-        if chunk_state(context, run.rel, chunk_index) is not VideoState.OPEN:
-            continue
-        first_clip, end_clip = plan.chunks[chunk_index]
-        for clip_index in range(first_clip, end_clip):
-            yield Clip(
-                clip_id=plan.spans[clip_index].clip_id,
-                plan_uri=run.plan_uri,
-                rel=run.rel,
-                clip_index=clip_index,
-                chunk_index=chunk_index,
-            )
-
-
 def find_work(run: CutRun, plan: Plan, context: RunContext) -> RunWork:
-    """Return what remains of the run, from commits and failure files."""
-    states = [read_clip_state(clip, context) for clip in planned_clips(run, plan, context)]
+    """Return what remains of the run's chunks that are not finished, from what is stored."""
+    states = list(_clip_states(run, plan, context))
     pending = [state for state in states if state.needs_child]
     return RunWork(
         ready=tuple(state.clip for state in states if not state.needs_child),
         pending=tuple(state.clip for state in pending),
         job_clips=tuple(_job_clip(state, plan, context) for state in pending),
     )
+
+
+def _clip_states(run: CutRun, plan: Plan, context: RunContext) -> Iterator[ClipState]:
+    first_chunk, end_chunk = plan.runs[run.run_index]
+    for chunk_index in range(first_chunk, end_chunk):
+        record = read_json_if_there(chunk_record_uri(context.root, run.rel, chunk_index))
+        if record is not None and record_state(context, record) is not VideoState.OPEN:
+            continue
+        first_clip, end_clip = plan.chunks[chunk_index]
+        for clip_index in range(first_clip, end_clip):
+            clip = Clip(
+                clip_id=plan.spans[clip_index].clip_id,
+                plan_uri=run.plan_uri,
+                rel=run.rel,
+                clip_index=clip_index,
+                chunk_index=chunk_index,
+            )
+            yield read_clip_state(clip, context, has_record=record is not None)
 
 
 def _job_clip(state: ClipState, plan: Plan, context: RunContext) -> JobClip:
@@ -78,15 +80,9 @@ def without_changed_source(work: RunWork, plan: Plan) -> RunWork:
     """Return the work; clips to be cut fail when the source is not the one that was planned."""
     if all(job_clip.action == "look" for job_clip in work.job_clips):
         return work
-    uri = plan.video.uri
-    try:
-        unchanged = source_identity(uri, plan.video.num_bytes) == plan.source_identity
-        message = f"{uri}: changed since it was planned; restore it, or use a new output"
-    except StorageError as error:
-        unchanged, message = False, str(error)
-    if unchanged:
+    failure = _source_failure(plan)
+    if failure is None:
         return work
-    failure = Failure("cut", "source_changed", message)
     pairs = list(zip(work.pending, work.job_clips, strict=True))
     cut = tuple(clip.failed(failure) for clip, job_clip in pairs if job_clip.action == "cut")
     rest = [(clip, job_clip) for clip, job_clip in pairs if job_clip.action != "cut"]
@@ -96,3 +92,16 @@ def without_changed_source(work: RunWork, plan: Plan) -> RunWork:
         pending=tuple(clip for clip, _ in rest),
         job_clips=tuple(job_clip for _, job_clip in rest),
     )
+
+
+def _source_failure(plan: Plan) -> Failure | None:
+    uri = plan.video.uri
+    ways = "restore it and run again with --retry_failed, or use a new output"
+    try:
+        if source_identity(uri) == plan.source_identity:
+            return None
+    except StorageError as error:
+        message = f"{error}, and clips must still be cut from it; {ways}"
+        return Failure("cut", "unreadable", message)
+    message = f"{uri}: changed since it was planned, and clips must still be cut from it; {ways}"
+    return Failure("cut", "source_changed", message)

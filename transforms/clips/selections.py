@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from transforms.json_files import read_json
-from transforms.layout import RUNS, options_uri
+from transforms.layout import RUNS, current_run_uri, options_uri
 from transforms.records import video_uuid
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
@@ -39,3 +39,13 @@ def all_selected_videos(root: str) -> list[Selected]:
         if stat.uri != options_uri(root):
             found.update((video.rel, video) for video in selected_videos(read_json(stat.uri)))
     return [found[rel] for rel in sorted(found)]
+
+
+def last_finished_run(root: str) -> dict[str, Any] | None:
+    """Return the record of the run that ended last, None when none has ended."""
+    others = {options_uri(root), current_run_uri(root)}
+    uris = [stat.uri for stat in storage_for(root).list(join(root, RUNS)) if stat.uri not in others]
+    # Numbers have four digits, and more only behind 9999.
+    last = max(uris, key=lambda uri: (len(uri), uri), default=None)
+    record: dict[str, Any] | None = None if last is None else read_json(last)
+    return record

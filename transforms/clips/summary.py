@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from transforms.clips.selections import all_selected_videos
@@ -28,24 +29,51 @@ CLIP_COUNTERS = (
     "num_clips_with_webp",
 )
 
+ChunkSums = dict[str, Any]
+"""What the summary says about a video from its chunk records."""
 
-def write_summary(root: str, this_run: dict[str, Any]) -> dict[str, Any]:
+
+def write_summary(
+    root: str, this_run: dict[str, Any], sums: Mapping[str, ChunkSums] | None = None
+) -> dict[str, Any]:
     """Write and return the summary; an earlier one is kept as ``summary.json.bakN``.
+
+    Args as ``make_summary``.
+    """
+    summary = make_summary(root, this_run, sums)
+    _back_up(summary_uri(root))
+    write_json(summary_uri(root), summary)
+    return summary
+
+
+def run_fields(run: dict[str, Any], minutes: float) -> dict[str, Any]:
+    """Return what the summary takes from a run's selection and how long the run took."""
+    return {
+        "num_input_videos": run["num_input_videos"],
+        "num_input_videos_selected": len(run["videos"]),
+        "pipeline_run_time": minutes,
+    }
+
+
+def make_summary(
+    root: str, this_run: dict[str, Any], sums: Mapping[str, ChunkSums] | None = None
+) -> dict[str, Any]:
+    """Return the summary of what lies in an output, from its records.
 
     Args:
         root: Output root.
-        this_run: Fields that concern this run only: num_input_videos,
-            num_input_videos_selected, pipeline_run_time (minutes), embedding_algorithm, resolved.
+        this_run: Fields that concern the last run only: those of ``run_fields``, and
+            embedding_algorithm and resolved.
+        sums: Of videos whose chunk records were read already, by relative path.
     """
-    videos = _videos(root)
+    videos = _videos(root, sums or {})
     for video in all_selected_videos(root):
         videos.setdefault(video.rel, {"source_video": video.uri, "processed": False})
-    totals = _totals(videos)
-    summary = {
+    return {
         # Upstream keeps one key per video at the top; where a name collides, the later field wins
         # and the video stands under videos only.
         **videos,
-        **totals,
+        **_totals(videos),
         "num_input_videos": this_run["num_input_videos"],
         "num_input_videos_selected": this_run["num_input_videos_selected"],
         "pipeline_run_time": this_run["pipeline_run_time"],
@@ -54,37 +82,41 @@ def write_summary(root: str, this_run: dict[str, Any]) -> dict[str, Any]:
         "videos": videos,
         "schema_version": SCHEMA_VERSION,
     }
-    _back_up(summary_uri(root))
-    write_json(summary_uri(root), summary)
-    return summary
 
 
-def _videos(root: str) -> dict[str, dict[str, Any]]:
+def _videos(root: str, sums: Mapping[str, ChunkSums]) -> dict[str, dict[str, Any]]:
     folder = join(root, PROCESSED_VIDEOS)
     videos = {}
     for stat in storage_for(root).list(folder):
         rel = relative(stat.uri, folder).removesuffix(".json")
-        videos[rel] = _video(root, rel, read_json(stat.uri))
+        record = read_json(stat.uri)
+        videos[rel] = {
+            "source_video": record["video"],
+            "video_uuid": record["video_uuid"],
+            "num_total_clips": record["num_total_clips"],
+            "duration": record["duration"],
+            "num_bytes": record["num_bytes"],
+            **(sums.get(rel) or sum_up(_chunks(root, rel, record["num_clip_chunks"]))),
+        }
     return videos
 
 
-def _video(root: str, rel: str, record: dict[str, Any]) -> dict[str, Any]:
-    chunks = [
+def _chunks(root: str, rel: str, num_chunks: int) -> list[dict[str, Any]]:
+    return [
         chunk
-        for index in range(record["num_clip_chunks"])
+        for index in range(num_chunks)
         if (chunk := read_json_if_there(chunk_record_uri(root, rel, index))) is not None
     ]
+
+
+def sum_up(chunks: list[dict[str, Any]]) -> ChunkSums:
+    """Return what the summary says about a video from these chunk records of it."""
     return {
-        "source_video": record["video"],
-        "video_uuid": record["video_uuid"],
         "num_clip_chunks": len(chunks),
-        "num_total_clips": record["num_total_clips"],
         "clips": [clip for chunk in chunks for clip in chunk["clips"]],
         "filtered_clips": [clip for chunk in chunks for clip in chunk["filtered_clips"]],
         "failed_clips": [clip for chunk in chunks for clip in chunk["failed_clips"]],
         **{name: sum(chunk[name] for chunk in chunks) for name in CLIP_COUNTERS},
-        "duration": record["duration"],
-        "num_bytes": record["num_bytes"],
         "total_clip_duration": sum((chunk["total_clip_duration"] for chunk in chunks), 0.0),
         "max_clip_duration": max((chunk["max_clip_duration"] for chunk in chunks), default=0.0),
         "total_prompt_tokens": sum(chunk["total_prompt_tokens"] for chunk in chunks),

@@ -40,7 +40,8 @@ class VideoState(enum.Enum):
 def read_states(context: RunContext, videos: Iterable[Video]) -> dict[str, VideoState]:
     """Return the state of each video by its relative path.
 
-    Reads one object per finished video and one per finished chunk; two listings tell the rest.
+    Reads one object per finished video and one per chunk of it, none of the chunks of a video that
+    a listing shows to be open; two listings tell the rest.
     """
     storage = storage_for(context.root)
     records = {
@@ -63,21 +64,25 @@ def _state(context: RunContext, video: Video, records: set[str], failed: set[str
     record = read_json_if_there(uri) if uri in records else None
     if record is None:
         return VideoState.OPEN
-    states = [
-        chunk_state(context, video.rel, index, records)
-        for index in range(record["num_clip_chunks"])
-    ]
-    if VideoState.OPEN in states:
+    num_chunks = record["num_clip_chunks"]
+    if any(
+        chunk_record_uri(context.root, video.rel, index) not in records
+        for index in range(num_chunks)
+    ):
         return VideoState.OPEN
-    return VideoState.FAILED if VideoState.FAILED in states else VideoState.DONE
+    state = VideoState.DONE
+    # Backwards: what a killed run left open is rather at the end, and one open chunk is enough.
+    for index in reversed(range(num_chunks)):
+        found = chunk_state(context, video.rel, index)
+        if found is VideoState.OPEN:
+            return found
+        state = found if found is VideoState.FAILED else state
+    return state
 
 
-def chunk_state(
-    context: RunContext, rel: str, chunk_index: int, records: set[str] | None = None
-) -> VideoState:
-    """Return the state of a chunk from its record; ``records`` names all there are."""
-    uri = chunk_record_uri(context.root, rel, chunk_index)
-    record = read_json_if_there(uri) if records is None or uri in records else None
+def chunk_state(context: RunContext, rel: str, chunk_index: int) -> VideoState:
+    """Return the state of a chunk from its record."""
+    record = read_json_if_there(chunk_record_uri(context.root, rel, chunk_index))
     if record is None:
         return VideoState.OPEN
     return record_state(context, record)

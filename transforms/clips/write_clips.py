@@ -11,13 +11,15 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.clips.chunk_tally import ChunkTally, commit_chunk
-from transforms.clips.commit_clip import commit_clip
+from transforms.clips.clip_state import has_committed
+from transforms.clips.commit_clip import commit_clip, settle_committed
 from transforms.clips.plan import read_plan
 from transforms.failures import write_failure
-from transforms.json_files import read_json
-from transforms.layout import meta_uri
+from transforms.json_files import read_json_if_there
+from transforms.layout import lease_uri, meta_uri
+from transforms.lease import raise_if_lost
 from transforms.progress import count
-from transforms.records import Clip
+from transforms.records import Clip, Failure
 from transforms.run_context import RunContext
 
 ChunkKey = tuple[str, int]
@@ -53,6 +55,7 @@ class _WriteClips(beam.DoFn):
         if key not in self._tallies:
             self._tallies[key] = ChunkTally(read_plan(clip.plan_uri), clip.chunk_index)
         tally = self._tallies[key]
+        raise_if_lost(lease_uri(self._context.root), self._context.run_id)
         _write(clip, tally, self._context)
         if tally.complete:
             commit_chunk(self._tallies.pop(key), self._context)
@@ -64,12 +67,11 @@ class _WriteClips(beam.DoFn):
 
 def _write(clip: Clip, tally: ChunkTally, context: RunContext) -> None:
     if clip.outcome == "committed":
-        tally.metas.append(read_json(meta_uri(context.root, clip.clip_id)))
+        tally.metas.append(settle_committed(clip.clip_id, context))
     elif clip.outcome == "no_frames":
-        tally.num_without_frames += 1
+        tally.without_frames[clip.clip_id] = dict(clip.notes).get("source_truncated", "")
     elif clip.failure is not None:
-        _write_clip_failure(clip, tally, context)
-        tally.failures[clip.clip_id] = clip.failure
+        _write_failed(clip, clip.failure, tally, context)
     else:
         meta = commit_clip(clip, tally.plan, context)
         tally.metas.append(meta)
@@ -82,13 +84,16 @@ def _write(clip: Clip, tally: ChunkTally, context: RunContext) -> None:
         )
 
 
-def _write_clip_failure(clip: Clip, tally: ChunkTally, context: RunContext) -> None:
-    if clip.failure is None:
-        raise ValueError(f"clip {clip.clip_id} did not fail")
+def _write_failed(clip: Clip, failure: Failure, tally: ChunkTally, context: RunContext) -> None:
+    meta = read_json_if_there(meta_uri(context.root, clip.clip_id))
+    if meta is not None and has_committed(meta, context):
+        # Another worker made it meanwhile: a clip is committed or failed, never both.
+        tally.metas.append(meta)
+        return
     video, span = tally.plan.video, tally.plan.spans[clip.clip_index]
     write_failure(
         context,
-        clip.failure,
+        failure,
         element_id=clip.clip_id,
         source={
             "video": video.uri,
@@ -97,3 +102,4 @@ def _write_clip_failure(clip: Clip, tally: ChunkTally, context: RunContext) -> N
             "chunk_index": clip.chunk_index,
         },
     )
+    tally.failures[clip.clip_id] = failure

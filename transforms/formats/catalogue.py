@@ -12,7 +12,13 @@ from transforms.formats.dataset import DatasetState, DroppedClips, PartPlan, Sha
 from transforms.formats.document import Document
 from transforms.formats.failure import ClipFailure, VideoFailure
 from transforms.formats.plan import VideoPlan
-from transforms.formats.run_record import CurrentRun, FinishedRun, PerformanceStats, StoredOptions
+from transforms.formats.run_record import (
+    CurrentRun,
+    FinishedRun,
+    Lease,
+    PerformanceStats,
+    StoredOptions,
+)
 from transforms.formats.shard_sample import ShardSample
 from transforms.formats.summary import Summary
 from transforms.formats.video_record import VideoRecord
@@ -35,7 +41,8 @@ _PLACEHOLDERS = {
     "generation": r"\d{6}",
     "part": r"\d{6}",
     "shard": r"\d{6}",
-    "batch": r"\d{6}",
+    "bins": r"(?:frames|duration)_\d+",
+    "batch": r"[0-9a-f]{16}",
 }
 """What stands between braces in a path, as a regular expression."""
 
@@ -91,6 +98,7 @@ FILE_KINDS = (
     FileKind("options", "output", "runs/options.json", StoredOptions),
     FileKind("current_run", "output", "runs/current.json", CurrentRun),
     FileKind("finished_run", "output", "runs/{number}.json", FinishedRun),
+    FileKind("lease", "output", ".work/lease.json", Lease),
     FileKind("video_plan", "output", ".work/plans/{uuid}.json", VideoPlan),
     FileKind("packet_index", "output", ".work/index/{uuid}.npz"),
     FileKind("wdinfo_list", "dataset", "{version}/wdinfo_list.csv"),
@@ -98,6 +106,7 @@ FILE_KINDS = (
     FileKind("wdinfo", "dataset", "{version}/{bin}/wdinfo.json", WdInfo),
     FileKind("video_tar", "dataset", "{version}/{bin}/video/part_{part}/{shard}.tar"),
     FileKind("metas_tar", "dataset", "{version}/{bin}/metas/part_{part}/{shard}.tar"),
+    FileKind("lease", "dataset", ".work/{version}/lease.json", Lease),
     FileKind("dataset_state", "dataset", ".work/{version}/dataset.json", DatasetState),
     FileKind("dropped_clips", "dataset", ".work/{version}/dropped.json", DroppedClips),
     FileKind("part_plan", "dataset", f"{_GENERATION}/plans/{{bin}}/part_{{part}}.json", PartPlan),
@@ -107,7 +116,7 @@ FILE_KINDS = (
         f"{_GENERATION}/commits/{{bin}}/part_{{part}}/{{shard}}.json",
         ShardCommit,
     ),
-    FileKind("sample_rows", "dataset", ".work/{version}/rows/{batch}.npz"),
+    FileKind("sample_rows", "dataset", f"{_GENERATION}/rows/{{bins}}/{{batch}}.npz"),
     FileKind("sample_video", "tar", "{key}.mp4"),
     FileKind("shard_sample", "tar", "{key}.json", ShardSample),
 )

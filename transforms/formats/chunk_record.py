@@ -30,6 +30,15 @@ class FailedClip(Document):
     """Short cause, as in the failure file."""
 
 
+class TruncatedClip(Document):
+    """A planned clip of which a cut off or damaged source gives no good frame."""
+
+    span_uuid: Uuid = ours()
+    """Id of the clip; it has no metadata."""
+    reason: str = ours()
+    """Why, as a failure's reason."""
+
+
 class ChunkRecord(ClipCounters):
     """Record of a chunk, written when each of its planned clips is committed or failed."""
 
@@ -59,6 +68,10 @@ class ChunkRecord(ClipCounters):
     """Failed clips, sorted by id."""
     no_frames: list[Uuid] = ours()
     """Planned clips in whose span the video has no frame; neither made nor failed."""
+    source_truncated: list[TruncatedClip] = ours(
+        when="keep_decodable_prefix accepted a damaged source"
+    )
+    """Those of ``no_frames`` that the source breaks off before, sorted by id."""
     num_bytes: Count = ours(unit="bytes")
     """Size of the mp4s of kept and rejected clips."""
     stages: dict[ClipStage, Fingerprint] = ours()

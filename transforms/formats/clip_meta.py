@@ -94,6 +94,11 @@ class ClipMeta(Document):
         when="motion was asked for and could not be measured"
     )
     """Why there is no ``motion_score``: a side below 256 pixels, or no motion vectors."""
+    source_truncated: str = ours(
+        when="keep_decodable_prefix kept a clip that a damaged source breaks off"
+    )
+    """Why the clip ends before its span does, as a failure's reason; ``source_span_pts`` says
+    where."""
     rejection: Rejection = ours(when="a filter turned the clip down")
     """Which filter, and by which numbers."""
     errors: list[str] = upstream()

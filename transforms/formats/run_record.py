@@ -108,3 +108,24 @@ class PerformanceStats(Document):
     """Sums over all workers: numbers of things done, and ``seconds_of_{part}`` of work."""
     schema_version: SchemaVersion = ours()
     """Version of this format."""
+
+
+class Lease(Document):
+    """Which run works here now; removed at its end, left behind when it is killed."""
+
+    run_id: str = ours()
+    """Unique name of the run."""
+    host: str = ours()
+    """Name of the machine of the run's driver."""
+    boot_id: str = ours()
+    """Of that machine's kernel since it started."""
+    pid_namespace: str = ours()
+    """What the process number counts in; containers have numbers of their own."""
+    pid: Count = ours()
+    """Process number of the driver."""
+    process_start: str = ours()
+    """When that process started, in the kernel's ticks: a number used again is another process."""
+    started_at: str = ours()
+    """When the run started, in UTC; for people. Its life is told by the file's own time."""
+    schema_version: SchemaVersion = ours()
+    """Version of this format."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from transforms.records import Video
 from transforms.section import Section, option
 from transforms.storage.interface import ObjectStat
 from transforms.storage.open_storage import storage_for
+from transforms.storage.plain_names import one_line, shown
 from transforms.storage.uris import absolute, is_inside, join, relative, scheme_of
 
 _SIDECARS = """
@@ -23,6 +25,10 @@ SIDECAR_SUFFIXES = frozenset("." + ending for ending in _SIDECARS.split())
 SIDECAR_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini", ".gitignore", ".gitkeep"})
 MAX_NAME_BYTES = 255 - len("_0000000.json")
 """A longer file name has no room for the name of its records."""
+MAX_PATH_BYTES = 2048
+"""Of a path below the input; with an output's path before it, systems take 4095."""
+_NOT_UTF8 = "has a name that is not valid UTF-8; rename it"
+_RECORD = re.compile(r"(.+?)(?:_\d+)?\.json")
 
 
 class VideoInput(Section):
@@ -65,21 +71,39 @@ class _Collector:
     problems: list[tuple[str, str]] = field(default_factory=list)
 
     def report(self, uri: str, reason: str) -> None:
-        self.problems.append((uri, reason))
+        self.problems.append((_as_text(uri), reason))
 
     def add(self, stat: ObjectStat) -> None:
         rel = relative(stat.uri, self.root)
         name = rel.rsplit("/", 1)[-1]
-        problem = _name_problem(name)
+        problem = _name_problem(rel)
         if _is_sidecar(name):
             self.num_sidecars += 1
         elif problem:
-            self.report(stat.uri.encode("utf-8", "backslashreplace").decode(), problem)
+            self.report(stat.uri, problem)
         else:
             source_id = join(self.id_root, rel)
             self.videos.append(
                 Video(uri=stat.uri, rel=rel, source_id=source_id, num_bytes=stat.num_bytes)
             )
+
+    def leave_out_collisions(self) -> None:
+        """Leave out videos in a folder that is named like the record of another video.
+
+        The records' folders mirror the input: a file cannot stand where a folder must.
+        """
+        rels = {video.rel for video in self.videos}
+        kept = []
+        for video in self.videos:
+            folders = video.rel.split("/")[:-1]
+            paths = ("/".join(folders[: depth + 1]) for depth in range(len(folders)))
+            records = (path for path in paths if _record_owners(path) & rels)
+            if record := next(records, None):
+                reason = f"lies in {record}, which is named like a record of another video"
+                self.report(video.uri, f"{reason}; rename that folder")
+            else:
+                kept.append(video)
+        self.videos = kept
 
 
 def list_videos(config: VideoInput) -> Listing:
@@ -93,18 +117,26 @@ def list_videos(config: VideoInput) -> Listing:
     if not config.input_video_path:
         raise UsageError("input_video_path is missing: give a folder of videos or one video file")
     uri = absolute(config.input_video_path)
+    if not uri.isascii() and _as_text(uri) != uri:
+        raise UsageError(f"input_video_path {_as_text(uri)} {_NOT_UTF8}")
     storage = storage_for(uri, profile=config.input_s3_profile_name)
     # A single file is its own root's only entry: its id is made from its full path all the same.
     root = uri.rsplit("/", 1)[0] if storage.exists(uri) else uri
     collector = _Collector(root=root, id_root=absolute(config.id_root) if config.id_root else root)
     if config.input_video_list_json_path:
         for path in _listed_paths(config, root):
-            collector.add(storage.stat(path))
+            stat = storage.stat(path)
+            # A pipe would block whoever opens it.
+            if storage.exists(path):
+                collector.add(stat)
+            else:
+                collector.report(path, "is not a regular file")
     elif root != uri:
         collector.add(storage.stat(uri))
     else:
         for stat in storage.list(uri, on_problem=collector.report):
             collector.add(stat)
+    collector.leave_out_collisions()
     videos = tuple(sorted(collector.videos, key=lambda video: video.rel))
     return Listing(videos, collector.num_sidecars, tuple(collector.problems))
 
@@ -114,10 +146,15 @@ def _listed_paths(config: VideoInput, root: str) -> list[str]:
     paths = read_json(uri)
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise UsageError(f"{uri}: must be a JSON array of paths")
+    for path in paths:
+        if "\0" in path or _name_problem(path) == _NOT_UTF8:
+            raise UsageError(f"{uri}: {shown(path)} is no path of a file")
     resolved = [path if scheme_of(path) else absolute(path) for path in paths]
     outside = [path for path in resolved if not is_inside(path, root) or path == root]
     if outside:
-        raise UsageError(f"{uri}: {outside[0]} does not lie below input_video_path={root}")
+        raise UsageError(
+            f"{uri}: {one_line(outside[0])} does not lie below input_video_path={root}"
+        )
     return sorted(set(resolved))
 
 
@@ -127,11 +164,25 @@ def _is_sidecar(name: str) -> bool:
     return suffix in SIDECAR_SUFFIXES or lower in SIDECAR_NAMES or lower.startswith("._")
 
 
-def _name_problem(name: str) -> str | None:
+def _record_owners(folder: str) -> set[str]:
+    """Return the videos that would have a record at the place of this folder."""
+    match = _RECORD.fullmatch(folder)
+    return {folder.removesuffix(".json"), match.group(1)} if match else set()
+
+
+def _name_problem(rel: str) -> str | None:
     try:
-        num_bytes = len(name.encode())
+        path = rel.encode()
     except UnicodeEncodeError:
-        return "has a name that is not valid UTF-8; rename it"
+        return _NOT_UTF8
+    num_bytes = len(path.rsplit(b"/", 1)[-1])
     if num_bytes > MAX_NAME_BYTES:
         return f"has a name of {num_bytes} bytes; at most {MAX_NAME_BYTES} leave room for records"
+    if len(path) > MAX_PATH_BYTES:
+        return f"has a path of {len(path)} bytes below the input; at most {MAX_PATH_BYTES} fit"
     return None
+
+
+def _as_text(path: str) -> str:
+    """Return a path as text that any file can hold; bytes that are no UTF-8 become escapes."""
+    return path.encode("utf-8", "backslashreplace").decode()

@@ -9,10 +9,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from transforms.clips.selections import Selected, selected_videos
+from transforms.clips.selections import Selected
 from transforms.clips.video_state import VideoState, read_states, reopen_failed
-from transforms.ingest.list_videos import Listing, VideoInput, list_videos
-from transforms.json_files import read_json_if_there, write_json
+from transforms.ingest.kept_states import kept_states
+from transforms.ingest.known_videos import find_inputs, with_size
+from transforms.ingest.list_videos import Listing, VideoInput
+from transforms.json_files import write_json
 from transforms.layout import current_run_uri
 from transforms.progress import count
 from transforms.records import Video
@@ -31,36 +33,57 @@ class Selection:
     """The whole selection, with what is finished of it already."""
     num_done: int
     """Inputs that need nothing more."""
+    num_waiting: int
+    """Inputs beyond ``limit``, or failed before."""
     listing: Listing
+    states: dict[str, VideoState]
+    """Of all inputs, by relative path."""
 
 
-def select_videos(config: VideoInput, context: RunContext) -> Selection:
+def select_videos(
+    config: VideoInput, context: RunContext, known: dict[str, VideoState] | None = None
+) -> Selection:
     """Return the run's selection without changing anything.
 
     The videos of an unfinished run come first and count against ``limit``; of the others those
-    that are neither done nor failed are added up to it.
+    that are neither done nor failed are added up to it. A video whose file is gone is selected as
+    others are: what needs the file fails by name, a stage that needs only the clips does not.
+
+    Args:
+        config: Where the inputs are.
+        context: The run.
+        known: States that this run has read already, by relative path.
+
+    Raises:
+        UsageError, NotFoundError, StorageError: As ``find_inputs``.
     """
-    listing = list_videos(config)
-    states = read_states(context, listing.videos)
-    current = read_json_if_there(current_run_uri(context.root)) or {"videos": []}
-    begun = {video.rel for video in selected_videos(current)}
+    inputs = find_inputs(config, context.root)
+    known = known or {}
+    unknown = [video for video in inputs.videos if video.rel not in known]
+    states = {**known, **read_states(context, unknown)} if unknown else known
     open_states = {VideoState.OPEN} | ({VideoState.FAILED} if context.retry_failed else set())
-    selected = [video for video in listing.videos if video.rel in begun]
+    selected = [video for video in inputs.videos if video.rel in inputs.begun]
     fresh = [
         video
-        for video in listing.videos
-        if video.rel not in begun and states[video.rel] in open_states
+        for video in inputs.videos
+        if video.rel not in inputs.begun and states[video.rel] in open_states
     ]
     if config.limit:
         fresh = fresh[: max(0, config.limit - len(selected))]
     videos = [video for video in selected if states[video.rel] in open_states] + fresh
+    num_done = sum(state is VideoState.DONE for state in states.values())
     return Selection(
-        videos=tuple(sorted(videos, key=lambda video: video.rel)),
+        videos=tuple(
+            video if video.num_bytes else with_size(video)
+            for video in sorted(videos, key=lambda video: video.rel)
+        ),
         whole=tuple(
             sorted(Selected(video.rel, video.source_id, video.uri) for video in selected + fresh)
         ),
-        num_done=sum(state is VideoState.DONE for state in states.values()),
-        listing=listing,
+        num_done=num_done,
+        num_waiting=len(inputs.videos) - num_done - len(videos),
+        listing=inputs.listing,
+        states=states,
     )
 
 
@@ -70,7 +93,7 @@ def begin_selection(config: VideoInput, context: RunContext) -> Iterator[Video]:
     Emits nothing and stores nothing when everything is done, unless an unfinished run waits for
     its end.
     """
-    selection = select_videos(config, context)
+    selection = select_videos(config, context, kept_states(context))
     _report_problems(selection.listing, context)
     if not selection.whole:
         return
@@ -83,11 +106,14 @@ def begin_selection(config: VideoInput, context: RunContext) -> Iterator[Video]:
 
 
 def _content(selection: Selection, context: RunContext) -> dict[str, Any]:
+    found = {video.uri for video in selection.listing.videos}
+    num_gone = sum(video.uri not in found for video in selection.whole)
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": context.run_id,
         "videos": [list(video) for video in selection.whole],
-        "num_input_videos": len(selection.listing.videos),
+        # What is selected was an input once, so the selection is never larger than this.
+        "num_input_videos": len(found) + num_gone,
         "num_sidecars": selection.listing.num_sidecars,
         "problems": [list(problem) for problem in selection.listing.problems],
     }

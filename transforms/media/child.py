@@ -1,8 +1,11 @@
-"""A child that cuts and looks: ``python -m transforms.media.child SCRATCH PARENT_PID``.
+"""A child that probes, cuts and looks.
+
+``python -m transforms.media.child SCRATCH PARENT_PID MEMORY_BYTES``; 0 bytes: no limit.
 
 Jobs come in as JSON lines on standard input, messages go out as JSON lines on standard output;
 whatever libraries print goes to standard error. The child ends when standard input is closed,
-also in the middle of a job: that is how it follows its parent, however that one died.
+also in the middle of a job: that is how it follows its parent, however that one died. When it
+cannot get the memory that it asks for, it ends with a status of its own.
 """
 
 from __future__ import annotations
@@ -23,9 +26,11 @@ from types import TracebackType
 import av
 
 from transforms.errors import PreflightError
+from transforms.media.child_limits import lift_memory_limit, limit_memory
 from transforms.media.child_messages import (
-    CutJob,
+    JOBS,
     Hello,
+    Job,
     Message,
     Tick,
     Unusable,
@@ -33,6 +38,7 @@ from transforms.media.child_messages import (
     to_line,
 )
 from transforms.media.child_work import TICK_SECONDS, Worker
+from transforms.media.out_of_memory import OUT_OF_MEMORY_STATUS, is_out_of_memory
 
 MAX_LOG_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -46,7 +52,7 @@ def main(scratch: Path, parent: int) -> int:
     # pictures in reference cycles are collected often (see observers/motion.py).
     gc.freeze()
     emit = _Messages()
-    jobs: queue.SimpleQueue[CutJob] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
     worker = Worker(scratch, emit)
     threading.Thread(target=_watch, args=(worker, emit, parent), daemon=True).start()
@@ -93,10 +99,10 @@ class _Messages:
                 line = line[os.write(self._handle, line) :]
 
 
-def _read_jobs(jobs: queue.SimpleQueue[CutJob]) -> None:
+def _read_jobs(jobs: queue.SimpleQueue[Job]) -> None:
     for line in sys.stdin.buffer:
         job = from_line(line)
-        if isinstance(job, CutJob):
+        if isinstance(job, JOBS):
             jobs.put(job)
     os._exit(0)
 
@@ -140,8 +146,9 @@ def _end(
     kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
 ) -> None:
     # No orderly shutdown: it would wait for, or trip over, the thread that reads standard input.
+    lift_memory_limit()
     traceback.print_exception(kind, error, trace)
-    os._exit(1)
+    os._exit(OUT_OF_MEMORY_STATUS if error is not None and is_out_of_memory(error) else 1)
 
 
 if __name__ == "__main__":
@@ -149,4 +156,5 @@ if __name__ == "__main__":
     threading.excepthook = lambda failed: _end(
         failed.exc_type, failed.exc_value, failed.exc_traceback
     )
+    limit_memory(int(sys.argv[3]))
     os._exit(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -1,4 +1,4 @@
-"""The children of one pool: each lane holds one at a time, all can be ended at once."""
+"""The children of one owner: each lane holds one at a time, all can be ended at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transforms.errors import CurateError
-from transforms.media.child_messages import CutJob, JobDone, Message
+from transforms.media.child_limits import ChildLimits
+from transforms.media.child_messages import LAST_MESSAGES, CutJob, Job, Message
 from transforms.media.child_process import ChildEndedError, ChildProcess
 from transforms.media.clip_files import cutting_folder
 
@@ -17,10 +18,10 @@ from transforms.media.clip_files import cutting_folder
 class LiveChildren:
     """The children there are now; any thread may ask."""
 
-    def __init__(self, scratch: Path, *, silence_seconds: float) -> None:
+    def __init__(self, scratch: Path, limits: ChildLimits) -> None:
         self._scratch = scratch
         self._logs = scratch / "children" / uuid.uuid4().hex
-        self._silence_seconds = silence_seconds
+        self._limits = limits
         self._lock = threading.Lock()
         self._children: set[ChildProcess] = set()
         self._closed = False
@@ -33,11 +34,9 @@ class LiveChildren:
         """
         with self._lock:
             if self._closed:
-                raise CurateError("the pool of children is closed")
+                raise CurateError("no more children are wanted: their owner is closed")
             try:
-                child = ChildProcess(
-                    self._scratch, logs=self._logs, silence_seconds=self._silence_seconds
-                )
+                child = ChildProcess(self._scratch, logs=self._logs, limits=self._limits)
             except OSError as error:
                 raise CurateError(
                     f"a process that decodes video could not be started in {self._scratch}: {error}"
@@ -77,8 +76,8 @@ class Lane:
         self._children = children
         self._child: ChildProcess | None = None
 
-    def attempt(self, job: CutJob) -> Iterator[Message]:
-        """Give the job to the child; yield what it says, ``JobDone`` last.
+    def attempt(self, job: Job) -> Iterator[Message]:
+        """Give the job to the child; yield what it says, one of ``LAST_MESSAGES`` last.
 
         Raises:
             ChildEndedError: It ended; the next attempt gets a new one.
@@ -90,14 +89,14 @@ class Lane:
             self._child.send(job)
             for message in self._child.messages():
                 yield message
-                if isinstance(message, JobDone):
+                if isinstance(message, LAST_MESSAGES):
                     return
         except ChildEndedError:
             self.close()
             raise
         finally:
             folder = cutting_folder(self._scratch, job.job_id)
-            if folder.exists():
+            if isinstance(job, CutJob) and folder.exists():
                 shutil.rmtree(folder)
 
     def close(self) -> None:

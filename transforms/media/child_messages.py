@@ -1,4 +1,4 @@
-"""What a pool and its children say to each other: one JSON line per message."""
+"""What a process and its children say to each other: one JSON line per message."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from transforms.media.encode import EncodeSettings
 from transforms.media.look_settings import LookSettings
 from transforms.records import ClipFile, Failure, VideoFacts
 
-Part = Literal["start", "wait", "index", "cut", "look"]
-"""What a child is at: starting, waiting for a slot, reading packet times, cutting, looking."""
+Part = Literal["start", "wait", "index", "cut", "look", "probe"]
+"""What a child is at: starting, waiting for a slot or a job, reading packet times, cutting,
+looking, probing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class CutJob:
     """Sorted by start; clips to cut do not overlap. Ids are unique."""
     encode: EncodeSettings
     look: LookSettings
+    keep_prefix: float | None = None
+    """As ``cut_run`` takes it: seconds that a clip must last which its source breaks off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,36 @@ class JobDone:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbeJob:
+    """One video to probe."""
+
+    job_id: str
+    """The video's id."""
+    uri: str
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StretchJob:
+    """A stretch of one video to copy to a file of its own, which is then probed."""
+
+    job_id: str
+    uri: str
+    facts: VideoFacts
+    path: str
+    """Absolute path of the local file to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """What was found: facts, or a failure of stage ``probe``."""
+
+    job_id: str
+    facts: VideoFacts | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """The child has started and takes jobs."""
 
@@ -111,9 +144,13 @@ class Unusable:
     message: str
 
 
-Message = CutJob | ClipReport | JobDone | Hello | Tick | Unusable
+Job = CutJob | ProbeJob | StretchJob
+JOBS = (CutJob, ProbeJob, StretchJob)
+LAST_MESSAGES = (JobDone, ProbeReport)
+"""What ends the answer to a job."""
+Message = Job | ClipReport | JobDone | ProbeReport | Hello | Tick | Unusable
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (CutJob, ClipReport, JobDone, Hello, Tick, Unusable)
+    kind.__name__: kind for kind in (*JOBS, ClipReport, *LAST_MESSAGES, Hello, Tick, Unusable)
 }
 
 

@@ -1,4 +1,4 @@
-"""One child as its pool sees it: started, given jobs, listened to, ended."""
+"""One child as its owner sees it: started, given jobs, listened to, ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transforms.errors import CurateError
-from transforms.media.child_messages import CutJob, Hello, Message, Unusable, from_line, to_line
+from transforms.media.child_limits import MIB, ChildLimits
+from transforms.media.child_messages import Hello, Job, Message, Unusable, from_line, to_line
+from transforms.media.out_of_memory import OUT_OF_MEMORY_STATUS
 
 MODULE = "transforms.media.child"
 START_SECONDS = 120.0
@@ -30,7 +32,7 @@ class ChildEndedError(CurateError):
     """The child ended, or was ended because nothing was heard of it.
 
     Args:
-        reason: ``crash`` or ``hang``.
+        reason: ``crash``, ``hang`` or ``memory``.
         how: What happened, one clause for people.
         log_tail: The last lines of its standard error.
     """
@@ -43,7 +45,7 @@ class ChildEndedError(CurateError):
 class ChildProcess:
     """A running child. One thread may use it; any thread may call ``kill``."""
 
-    def __init__(self, scratch: Path, *, logs: Path, silence_seconds: float) -> None:
+    def __init__(self, scratch: Path, *, logs: Path, limits: ChildLimits) -> None:
         """Start the child.
 
         It leads a process group of its own, so that ending it leaves nothing behind and Ctrl-C
@@ -52,18 +54,25 @@ class ChildProcess:
         Args:
             scratch: Where it puts clips; absolute.
             logs: Folder for its standard error, made if absent.
-            silence_seconds: How long it may show no progress.
+            limits: What it may use and how long it may show no progress.
 
         Raises:
             OSError: It cannot be started.
+            PreflightError: ``BEAM_CURATE_SLOTS`` is not a whole number of at least 1.
         """
         logs.mkdir(parents=True, exist_ok=True)
         self._log = logs / f"{uuid.uuid4().hex}.stderr"
-        self._silence_seconds = silence_seconds
+        self._silence_seconds = limits.silence_seconds
+        self._memory_bytes = limits.memory_bytes()
         self._unread = b""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", MODULE, str(scratch), str(os.getpid())],
+                [
+                    sys.executable,
+                    "-m",
+                    MODULE,
+                    *map(str, (scratch, os.getpid(), self._memory_bytes)),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -79,7 +88,7 @@ class ChildProcess:
         """Process id of the child."""
         return self._process.pid
 
-    def send(self, job: CutJob) -> None:
+    def send(self, job: Job) -> None:
         """Give the child a job.
 
         Raises:
@@ -153,9 +162,19 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             status = self._process.wait()
+        if status == OUT_OF_MEMORY_STATUS:
+            return self._error("memory", self._wanted_memory())
         if status < 0:
             return self._error("crash", f"was ended by signal {_signal_name(-status)}")
         return self._error("crash", f"ended with exit status {status}")
+
+    def _wanted_memory(self) -> str:
+        if not self._memory_bytes:
+            return "could not get the memory that it asked for"
+        return (
+            f"could not get the memory that it asked for; it may have "
+            f"{self._memory_bytes // MIB} MiB (--child_memory_limit_mb)"
+        )
 
     def _error(self, reason: str, how: str) -> CurateError:
         tail = _tail(self._log)

@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -15,17 +15,20 @@ from transforms.errors import MediaError
 from transforms.media.child_messages import (
     ClipReport,
     CutJob,
+    Job,
     JobClip,
     JobDone,
     Message,
     Part,
     Tick,
 )
+from transforms.media.child_probe import answer_probe
 from transforms.media.clip_files import clip_path, cutting_folder, preview_folder
 from transforms.media.cut import CutResult, CutSpan, cut_run
 from transforms.media.decode import DecodeCounters
 from transforms.media.look import look
-from transforms.media.packet_index import PacketIndex, build_packet_index
+from transforms.media.out_of_memory import raise_if_out_of_memory
+from transforms.media.packet_index import PacketIndex, build_packet_index, refuse_truncated
 from transforms.media.slots import slot
 from transforms.records import ClipFile, Failure
 
@@ -42,6 +45,8 @@ class FinishedClip:
     made_by: Literal["encode", "passthrough"]
     num_frames: int | None = None
     """Frames that must come out of it; None: whatever it holds."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What the cut has to say of it."""
 
 
 class Worker:
@@ -56,8 +61,26 @@ class Worker:
         self._seconds: dict[str, float] = {}
         self._since = self._last_tick = 0.0
 
-    def run(self, job: CutJob) -> None:
-        """Do the job: a ``ClipReport`` for every clip but the skipped ones, then ``JobDone``."""
+    def run(self, job: Job) -> None:
+        """Do the job.
+
+        Cutting emits a ``ClipReport`` for every clip but the skipped ones, then ``JobDone``;
+        probing emits a ``ProbeReport``.
+
+        Raises:
+            MemoryError: There is too little memory; the job was not ended.
+        """
+        if isinstance(job, CutJob):
+            self._run_cut(job)
+            return
+        # Without a slot: it is short, and who waits for it may hold back all cutting.
+        self._begin("probe")
+        faults.strike(job.job_id)
+        report = answer_probe(job)
+        self._begin("wait")
+        self._emit(report)
+
+    def _run_cut(self, job: CutJob) -> None:
         self._counters = DecodeCounters()
         self._seconds = {}
         self._begin("wait")
@@ -106,9 +129,13 @@ class Worker:
     def _index(self, job: CutJob) -> PacketIndex:
         self._begin("index")
         path = Path(job.index_path)
+        keep_prefix = job.keep_prefix is not None
         if path.exists():
-            return PacketIndex.load(path)
-        index = build_packet_index(job.source, job.facts)
+            index = PacketIndex.load(path)
+            if not keep_prefix:
+                refuse_truncated(index, job.source)
+            return index
+        index = build_packet_index(job.source, job.facts, keep_prefix=keep_prefix)
         path.parent.mkdir(parents=True, exist_ok=True)
         index.save(path)
         return index
@@ -134,6 +161,7 @@ class Worker:
             folder=folder,
             windows=(job.look.window_size, job.look.remainder_threshold),
             counters=self._counters,
+            keep_prefix=job.keep_prefix,
         )
         for clip in clips:
             self._begin("cut", clip.clip_id)
@@ -141,10 +169,11 @@ class Worker:
             self._report_cut(job, next(results))
 
     def _report_cut(self, job: CutJob, result: CutResult) -> None:
+        notes = {"source_truncated": result.truncated} if result.truncated else {}
         if result.failure is not None:
             self._report_failure(job, result.clip_id, "cut", MediaError(*result.failure))
         elif result.path is None:
-            self._emit(ClipReport(job.job_id, result.clip_id))
+            self._emit(ClipReport(job.job_id, result.clip_id, notes=notes))
         else:
             path = clip_path(self._scratch, result.clip_id)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +182,8 @@ class Worker:
             if result.made_by == "passthrough" and job.facts.header_frames:
                 promised = job.facts.header_frames
             span = result.source_span_pts
-            self._look(job, FinishedClip(result.clip_id, path, span, result.made_by, promised))
+            finished = FinishedClip(result.clip_id, path, span, result.made_by, promised, notes)
+            self._look(job, finished)
 
     def _look(self, job: CutJob, finished: FinishedClip) -> None:
         self._begin("look", finished.clip_id)
@@ -182,7 +212,7 @@ class Worker:
                 clip_id=finished.clip_id,
                 file=file,
                 scores=seen.scores,
-                notes=seen.notes,
+                notes={**seen.notes, **finished.notes},
                 preview_files=seen.preview_files,
             )
         )
@@ -190,6 +220,7 @@ class Worker:
     def _report_failure(
         self, job: CutJob, clip_id: str, stage: Literal["cut", "look"], error: MediaError
     ) -> None:
+        raise_if_out_of_memory(error)
         failure = Failure(stage, error.reason, error.message)
         self._emit(ClipReport(job.job_id, clip_id, failure=failure))
 

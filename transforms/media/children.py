@@ -12,13 +12,13 @@ from types import TracebackType
 
 from transforms.errors import CurateError
 from transforms.media.child_lane import Lane, LiveChildren
+from transforms.media.child_limits import ChildLimits
 from transforms.media.child_messages import ClipReport, CutJob, JobClip, JobDone
 from transforms.media.clip_files import discard, has_room
 from transforms.media.job_attempts import run_job
 
 __all__ = ["ChildPool", "ClipReport", "CutJob", "JobClip", "JobDone"]
 
-SILENCE_SECONDS = 120.0
 _POLL_SECONDS = 1.0
 
 
@@ -37,7 +37,7 @@ class ChildPool:
         scratch: Path,
         num_children: int,
         *,
-        silence_seconds: float = SILENCE_SECONDS,
+        limits: ChildLimits = ChildLimits(),  # noqa: B008 - frozen
         budget_bytes: int | None = None,
     ) -> None:
         """Make the pool; no child is started yet.
@@ -46,7 +46,7 @@ class ChildPool:
             scratch: Folder of this pool alone, made if absent; for its layout see ``clip_files``.
             num_children: Most children at a time, at least 1. How many of them work is also
                 limited by the slots of the machine.
-            silence_seconds: A child that shows no progress for so long is ended.
+            limits: What each child may use and how long it may be silent.
             budget_bytes: While the scratch folder holds this much, no job is begun beside another.
 
         Raises:
@@ -64,7 +64,7 @@ class ChildPool:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._children = LiveChildren(self.scratch, silence_seconds=silence_seconds)
+        self._children = LiveChildren(self.scratch, limits)
         self._num_running = 0
 
     @property

@@ -33,10 +33,28 @@ class Run:
     folder: Path
     windows: tuple[int, int]
     counters: DecodeCounters
+    keep_prefix: float | None = None
 
     def paths(self, clip_id: str) -> tuple[Path, Path]:
         """Return where a clip is written and where it appears when it is whole."""
         return self.folder / f".{clip_id}.partial", self.folder / f"{clip_id}.mp4"
+
+    def keeps(self, plan: ClipPlan) -> bool:
+        """Whether a clip whose source breaks off is kept up to there."""
+        if self.keep_prefix is None or not plan.num_frames:
+            return False
+        first, end = plan.true_span_pts
+        return (end - first) * self.facts.time_base >= self.keep_prefix
+
+    def without_file(self, plan: ClipPlan) -> CutResult:
+        """Return the result of a clip that is not kept, for lack of frames or by a fault."""
+        if plan.broken is None:
+            return plan.encoded(None)
+        # A video that does not even give its first frame has no prefix to accept.
+        nothing = plan.first == 0 and not plan.num_frames
+        if self.keep_prefix is None or nothing:
+            return plan.failed(plan.broken)
+        return plan.shortened(0, self.index).encoded(None)
 
 
 class CutPass:
@@ -65,6 +83,8 @@ class CutPass:
                 if result is not None:
                     yield result
                     yield from self._without_frames()
+                    if not self._pending:
+                        return
             yield from self._ended_early()
         except MediaError as error:  # Of decoding: those of a single clip are results.
             yield from self._fault(error, reached=reached)
@@ -74,8 +94,10 @@ class CutPass:
                 self._audio.close()
 
     def _frames(self) -> Iterator[av.VideoFrame]:
-        start, end = self._pending[0].span_pts[0], self._pending[-1].span_pts[1]
-        run = self._run
+        run, last = self._run, self._pending[-1]
+        start, end = self._pending[0].span_pts[0], last.span_pts[1]
+        if last.num_frames:  # Frames behind a break are not to be waited for.
+            end = int(run.index.pts[last.first + last.num_frames - 1]) + 1
         return decode_frames(
             str(run.source),
             run.facts,
@@ -86,8 +108,11 @@ class CutPass:
         )
 
     def _without_frames(self) -> Iterator[CutResult]:
-        while self._pending and not self._pending[0].num_frames:
-            yield self._pending.popleft().encoded(None)
+        while self._pending:
+            plan = self._pending[0]
+            if self._run.keeps(plan) if plan.broken else plan.num_frames:
+                return
+            yield self._run.without_file(self._pending.popleft())
 
     def _take(self, frame: av.VideoFrame) -> CutResult | None:
         """Encode a frame into the clip it lies in; return the clip's result if that was its last.
@@ -164,6 +189,14 @@ class CutPass:
             plan = plan.shortened(num_frames, self._run.index)
             yield self._close(plan) if num_frames else plan.encoded(None)
 
+    def _broken(self, plan: ClipPlan, error: MediaError, *, num_frames: int) -> CutResult:
+        """Return the result of a clip that decoding broke off in after ``num_frames`` frames."""
+        plan = plan.broken_by(error, num_frames, self._run.index)
+        if self._writer is not None and self._run.keeps(plan):
+            return self._close(plan)
+        self._abandon()
+        return self._run.without_file(plan)
+
     def _fault(self, error: MediaError, *, reached: int) -> Iterator[CutResult]:
         """Fail the clip that decoding stopped in and those behind that need the same stretch.
 
@@ -173,7 +206,9 @@ class CutPass:
             error: Of decoding.
             reached: PTS up to which decoding came.
         """
-        yield self._pending.popleft().failed(error)
+        num_frames = self._writer.num_frames if self._writer is not None else 0
+        if num_frames or self._entry(self._pending[0]) <= reached:
+            yield self._broken(self._pending.popleft(), error, num_frames=num_frames)
         while self._pending:
             plan = self._pending[0]
             if plan.num_frames and self._entry(plan) > reached:
@@ -181,7 +216,7 @@ class CutPass:
                 return
             self._pending.popleft()
             message = f"no keyframe lies between it and an earlier fault: {error.message}"
-            yield plan.failed(MediaError(error.reason, message))
+            yield self._broken(plan, MediaError(error.reason, message), num_frames=0)
 
     def _entry(self, plan: ClipPlan) -> int:
         """Return the PTS of the keyframe that decoding of a clip begins at."""

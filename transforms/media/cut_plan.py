@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from transforms.errors import MediaError
+from transforms.media.out_of_memory import raise_if_out_of_memory
 from transforms.media.packet_index import PacketIndex
 from transforms.records import VideoFacts
 
@@ -38,6 +39,9 @@ class CutResult:
     span's own bounds when no frame lies in it."""
     failure: tuple[str, str] | None = None
     """Reason and message."""
+    truncated: str = ""
+    """Why the source gives less than the span, as a failure's reason, when that was accepted: the
+    clip ends early, or, without ``path``, no usable frame is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,15 @@ class ClipPlan:
     num_frames: int
     true_span_pts: tuple[int, int]
     """As ``CutResult.source_span_pts``."""
+    broken: MediaError | None = None
+    """Why the packets of a part of the span cannot give its frames; ``num_frames`` are those before
+    that part."""
 
     def encoded(self, path: Path | None) -> CutResult:
-        """Return the result of a clip that was encoded whole."""
-        return CutResult(self.clip_id, path, "encode", self.num_frames, self.true_span_pts)
+        """Return the result of a clip that was encoded, whole or up to where the source breaks."""
+        reason = self.broken.reason if self.broken else ""
+        num_frames, span = self.num_frames, self.true_span_pts
+        return CutResult(self.clip_id, path, "encode", num_frames, span, truncated=reason)
 
     def shortened(self, num_frames: int, index: PacketIndex) -> ClipPlan:
         """Return the plan of the first ``num_frames`` of its frames."""
@@ -63,11 +72,20 @@ class ClipPlan:
             return dataclasses.replace(self, num_frames=0, true_span_pts=self.span_pts)
         behind = self.first + num_frames
         end = int(index.pts[behind]) if behind < len(index.pts) else index.end_pts
-        span = (self.true_span_pts[0], end)
+        span = (self.true_span_pts[0], min(end, self.true_span_pts[1]))
         return dataclasses.replace(self, num_frames=num_frames, true_span_pts=span)
 
+    def broken_by(self, error: MediaError, num_frames: int, index: PacketIndex) -> ClipPlan:
+        """Return the plan of the ``num_frames`` frames that come before ``error``."""
+        return dataclasses.replace(self.shortened(num_frames, index), broken=error)
+
     def failed(self, error: MediaError) -> CutResult:
-        """Return the result of a clip that could not be cut."""
+        """Return the result of a clip that could not be cut.
+
+        Raises:
+            MemoryError: Not the clip's fault: memory ran out.
+        """
+        raise_if_out_of_memory(error)
         failure = (error.reason, error.message)
         return CutResult(self.clip_id, None, "encode", 0, self.true_span_pts, failure)
 
@@ -80,7 +98,25 @@ def plan_clip(span: CutSpan, facts: VideoFacts, index: PacketIndex) -> ClipPlan:
     if behind > first:
         last_end = _end_of_last(behind - 1, end_pts, facts, index)
         true_span = (int(index.pts[first]), last_end)
-    return ClipPlan(span.clip_id, (start_pts, end_pts), first, max(0, behind - first), true_span)
+    num_frames = max(0, behind - first)
+    plan = ClipPlan(span.clip_id, (start_pts, end_pts), first, num_frames, true_span)
+    # The last span reaches behind the last packet, where a cut off file lacks some.
+    reach = np.iinfo(np.int64).max if span.end is None else max(end_pts, start_pts + 1)
+    lost = index.lost_from(start_pts, reach)
+    if lost is None:
+        return plan
+    good = int(np.searchsorted(index.pts, lost)) - first
+    return plan.broken_by(_loss(lost, facts, index), max(0, min(good, num_frames)), index)
+
+
+def _loss(lost: int, facts: VideoFacts, index: PacketIndex) -> MediaError:
+    seconds = float((lost - int(index.pts[0])) * facts.time_base)
+    what = index.missing or "packets there are incomplete or missing"
+    return MediaError(
+        "truncated",
+        f"the frames from second {seconds:.3f} on are damaged or not in the file ({what}); copy "
+        "the file again, or accept what comes before with --keep_decodable_prefix",
+    )
 
 
 def _end_of_last(last: int, end_pts: int, facts: VideoFacts, index: PacketIndex) -> int:

@@ -26,8 +26,8 @@ def run_job(job: CutJob, attempt: Attempt) -> Iterator[ClipReport | JobDone]:
 
     When the child ends, the job goes on in a new one behind the last clip reported. The clip that
     was being worked on is tried once more; a clip that ends its child twice is reported as failed
-    (stage ``cut``, reason ``crash`` or ``hang``) and left out. So is every clip left when the child
-    ends twice before it has come to one.
+    (stage ``cut``, reason ``crash``, ``hang`` or ``memory``) and left out. So is every clip left
+    when the child ends twice before it has come to one.
 
     Raises:
         CurateError: No child can work here.

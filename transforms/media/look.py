@@ -21,6 +21,7 @@ from transforms.media.observers.motion import PATCH, Motion
 from transforms.media.observers.motion_proxy import ProxyMotion
 from transforms.media.observers.observer import Observer
 from transforms.media.observers.preview_frames import PreviewFrames, preview_size
+from transforms.media.open_input import open_clip
 from transforms.records import Window
 
 __all__ = ["LookResult", "LookSettings", "MotionSettings", "PreviewSettings", "look"]
@@ -136,7 +137,7 @@ def _read_packets(path: Path) -> _Clip:
     num_bytes: list[int] = []
     num_read = 0
     try:
-        with av.open(str(path)) as container:
+        with open_clip(path) as container:
             stream = _video_stream(container, path)
             for packet in container.demux(stream):
                 if not packet.size:
@@ -179,7 +180,7 @@ def _stream_facts(stream: av.VideoStream, packet_bytes: NDArray[np.int64]) -> _C
 def _decode(path: Path, *, export_vectors: bool) -> Iterator[av.VideoFrame]:
     """Yield the clip's frames in presentation order, with H.264 motion vectors if asked for."""
     try:
-        with av.open(str(path)) as container:
+        with open_clip(path) as container:
             stream = _video_stream(container, path)
             stream.codec_context.thread_type = "NONE"
             stream.codec_context.thread_count = 1
@@ -193,8 +194,8 @@ def _decode(path: Path, *, export_vectors: bool) -> Iterator[av.VideoFrame]:
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     """Return the stream to look at."""
     stream = container.streams.best("video")
-    if not isinstance(stream, av.VideoStream):
-        raise _undecodable(path, "has no video stream")
+    if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
+        raise _undecodable(path, "has no video stream of a known codec")
     return stream
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import BinaryIO
 
 import av
@@ -18,6 +19,8 @@ and those that take text or still images for video (tty, image2, *_pipe)."""
 
 _OPTIONS = {"format_whitelist": _FORMATS}
 _PATH_OPTIONS = {**_OPTIONS, "protocol_whitelist": "file"}
+_TAGS = "replace"
+"""Titles and other tags in a foreign encoding are no reason to refuse a file."""
 
 
 def open_input(source: str | BinaryIO, *, name: str) -> av.container.InputContainer:
@@ -33,9 +36,10 @@ def open_input(source: str | BinaryIO, *, name: str) -> av.container.InputContai
     try:
         if isinstance(source, str):
             # "file:" keeps FFmpeg from reading a protocol or options into the path.
-            return av.open(f"file:{source}", mode="r", options=_PATH_OPTIONS)
+            path = f"file:{source}"
+            return av.open(path, mode="r", options=_PATH_OPTIONS, metadata_errors=_TAGS)
         source.seek(0)
-        return av.open(source, mode="r", options=_OPTIONS)
+        return av.open(source, mode="r", options=_OPTIONS, metadata_errors=_TAGS)
     except (av.error.InvalidDataError, av.error.ArgumentError) as error:
         raise MediaError(
             "not_media",
@@ -46,18 +50,37 @@ def open_input(source: str | BinaryIO, *, name: str) -> av.container.InputContai
         raise unreadable(name, "the header", error) from error
 
 
+def open_clip(path: Path) -> av.container.InputContainer:
+    """Return a clip opened; the caller closes it.
+
+    Clips may have been written by others: the same formats are allowed as for inputs.
+
+    Raises:
+        av.error.FFmpegError: It is no media file, or cannot be read.
+    """
+    return av.open(f"file:{path}", mode="r", options=_PATH_OPTIONS, metadata_errors=_TAGS)
+
+
 def choose_video_stream(container: av.container.InputContainer, *, name: str) -> av.VideoStream:
     """Return the video stream that FFmpeg calls the best one; cover pictures do not count.
 
     Raises:
-        MediaError: ``no_video_stream``.
+        MediaError: ``no_video_stream``; ``no_decoder`` when nothing here decodes any of them.
     """
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    # PyAV gives streams of an unknown codec no context, against its own type.
+    known = [s for s in moving if s.codec_context is not None]
     best = container.streams.best("video")
-    if best in moving:
+    if best in known:
         return best
+    if known:
+        return known[0]
     if moving:
-        return moving[0]
+        raise MediaError(
+            "no_decoder",
+            f"{name}: needed a video stream that can be decoded, got one whose codec is unknown; "
+            "convert the video to a common codec, or remove the file from the input",
+        )
     kinds = ", ".join(stream.type or "unknown" for stream in container.streams) or "none"
     raise MediaError(
         "no_video_stream",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import uuid
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -18,6 +18,11 @@ from transforms.errors import MediaError
 from transforms.media.open_input import open_input, unreadable
 from transforms.media.packet_scan import PacketScan, scan_packets
 from transforms.records import VideoFacts
+from transforms.storage.local import TEMPORARY_PREFIX
+from transforms.storage.sync import sync_file, sync_folder
+
+_NONE_LOST = np.empty((0, 2), dtype=np.int64)
+_END_OF_TIME = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,19 @@ class PacketIndex:
     start: such a video is decoded in one pass from its beginning."""
     num_packets: int
     """Packets of the stream, those included that show no frame of their own."""
+    lost_pts: NDArray[np.int64] = field(default_factory=lambda: _NONE_LOST)
+    """Half-open stretches of PTS, in order, whose frames need packets that the file lacks or has
+    in part. A frame in them may be wrong or missing. Shape (L, 2)."""
+    missing: str = ""
+    """What the container promises and the file lacks, as half a sentence; then the last stretch
+    reaches to the end of time. Only with ``keep_prefix``."""
+
+    def lost_from(self, start_pts: int, end_pts: int) -> int | None:
+        """Return the first PTS in ``[start_pts, end_pts)`` whose frame may be lost, or None."""
+        for first, behind in self.lost_pts:
+            if first < end_pts and behind > start_pts:
+                return max(int(first), start_pts)
+        return None
 
     def count(self, start_pts: int, end_pts: int) -> int:
         """Return the number of frames with ``start_pts <= pts < end_pts``."""
@@ -71,14 +89,14 @@ class PacketIndex:
     def save(self, path: str | Path) -> None:
         """Write the index as ``.npz``; the file appears whole or not at all."""
         target = Path(path)
-        temporary = target.with_name(f"{uuid.uuid4()}.npz")
-        values = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        temporary = target.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+        values = {item.name: np.asarray(getattr(self, item.name)) for item in fields(self)}
         try:
             with temporary.open("wb") as file:
                 np.savez_compressed(file, allow_pickle=False, **values)
-                file.flush()
-                os.fsync(file.fileno())
+            sync_file(str(temporary))
             temporary.replace(target)
+            sync_folder(str(target.parent))
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -101,16 +119,24 @@ class PacketIndex:
                     first_packet_is_keyframe=bool(file["first_packet_is_keyframe"]),
                     pts_usable=bool(file["pts_usable"]),
                     num_packets=int(file["num_packets"]),
+                    # Earlier versions stored neither.
+                    lost_pts=file.get("lost_pts", _NONE_LOST),
+                    missing=str(file.get("missing", "")),
                 )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise unreadable(str(path), "the packet index", error) from error
 
 
-def build_packet_index(path: str, facts: VideoFacts) -> PacketIndex:
+def build_packet_index(path: str, facts: VideoFacts, *, keep_prefix: bool = False) -> PacketIndex:
     """Read all packets once, decode none, and return the index. Memory: some bytes per frame.
 
     Frames that no decoder shows are left out: those hidden by an edit list, VP8's invisible
     frames, and frames shown before the first keyframe.
+
+    Args:
+        path: Local file.
+        facts: What ``probe`` found in it.
+        keep_prefix: Return the index of a truncated file too; ``missing`` says what it lacks.
 
     Raises:
         MediaError: ``truncated`` when the container promises more than the file holds,
@@ -120,26 +146,76 @@ def build_packet_index(path: str, facts: VideoFacts) -> PacketIndex:
         stream = container.streams[facts.stream_index]
         assert isinstance(stream, av.VideoStream)
         try:
-            scan = scan_packets(container, stream, facts)
+            scan = scan_packets(path, container, stream, facts)
         except (av.error.FFmpegError, OSError) as error:
             raise unreadable(path, "the packets", error) from error
-    if not len(scan.pts):
+    if not _shown(scan).any():
         raise MediaError(
-            "unreadable", f"{path}: needed video packets, but the stream holds none; remove it"
+            "unreadable",
+            f"{path}: needed video packets that show a frame, but the stream holds none; remove it",
         )
-    missing = scan.missing(facts)
-    if missing:
-        raise MediaError("truncated", f"{path}: {missing}; copy the file again")
-    return _timed(scan, facts) if scan.pts_usable else _numbered(scan, facts)
+    index = _timed(scan, facts) if scan.pts_usable else _numbered(scan, facts)
+    index = dataclasses.replace(index, missing=scan.missing(facts))
+    if not keep_prefix:
+        refuse_truncated(index, path)
+    return _with_lost(index, scan, facts)
+
+
+def refuse_truncated(index: PacketIndex, path: str) -> None:
+    """Raise ``MediaError`` (``truncated``) when the file lacks what its container promises."""
+    if index.missing:
+        raise MediaError("truncated", f"{path}: {index.missing}; copy the file again")
+
+
+def _with_lost(index: PacketIndex, scan: PacketScan, facts: VideoFacts) -> PacketIndex:
+    """Return the index with the stretches that damaged and missing packets leave behind.
+
+    No frame is shown before its packet is decoded, so what a damaged or missing packet shows has a
+    PTS at or behind the DTS of the packets before it. Later frames build on it up to a keyframe.
+    """
+    stretches = []
+    for number in scan.damaged:
+        if not index.pts_usable:
+            # Numbers no longer tell which frame is which.
+            stretches.append((_end_of_present(index, scan, int(number)), _END_OF_TIME))
+            continue
+        first = int(scan.dts[number])
+        later = np.flatnonzero(index.keyframe_position > number)
+        behind = int(index.keyframe_pts[later].min()) if len(later) else _END_OF_TIME
+        stretches.append((first, behind))
+    if scan.broken < index.num_packets:
+        stretches.append((_end_of_present(index, scan, scan.broken), _END_OF_TIME))
+    elif index.missing:
+        stretches.append((_end_of_present(index, scan, index.num_packets), _END_OF_TIME))
+    lost = np.array(sorted(stretches), dtype=np.int64).reshape(-1, 2)
+    return dataclasses.replace(index, lost_pts=lost)
+
+
+def _end_of_present(index: PacketIndex, scan: PacketScan, num_packets: int) -> int:
+    """Return the PTS from which on a packet behind the first ``num_packets`` may show a frame."""
+    if not num_packets:
+        return int(index.pts[0])
+    if index.pts_usable:
+        return int(scan.dts[num_packets - 1]) + 1
+    # Frames that were held back come out too early; packed ones wait for the next packet.
+    return int(index.pts[max(0, min(num_packets, len(index.pts)) - scan.reorders - 1)])
+
+
+def _shown(scan: PacketScan) -> NDArray[np.bool_]:
+    """Return which packets show a frame that can be decoded. Shape (N,)."""
+    shown = scan.shown.copy()
+    if scan.pts_usable and len(scan.pts):
+        first = scan.keyframes[0] if len(scan.keyframes) else 0
+        shown[:first] = False
+        # Frames shown before the first keyframe need frames that the file does not hold.
+        shown &= scan.pts >= scan.pts[first]
+    return shown
 
 
 def _timed(scan: PacketScan, facts: VideoFacts) -> PacketIndex:
     """Return the index of a stream whose packets tell the frames' PTS."""
     keys = scan.keyframes if len(scan.keyframes) else np.zeros(1, dtype=np.int64)
-    shown = scan.shown.copy()
-    shown[: keys[0]] = False
-    # Frames shown before the first keyframe need frames that the file does not hold.
-    shown &= scan.pts >= scan.pts[keys[0]]
+    shown = _shown(scan)
     pts = np.sort(scan.pts[shown])
     order = np.argsort(scan.pts[keys], kind="stable")
     keys = keys[order]

@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.media.container_index import IndexEntries
+from transforms.media.file_chain import broken_at
+from transforms.media.file_end import cut_off
+from transforms.media.transport_sync import sync_losses
 from transforms.media.vp8_frames import is_invisible
 from transforms.records import VideoFacts
 
@@ -46,12 +49,26 @@ class PacketScan:
     end_seconds: float
     """Latest end of any stream's packets, counted from time 0 or from an earlier start."""
     file_size: int
+    reorders: int
+    """Frames that the decoder holds back to put them in order."""
+    broken: int
+    """Packets before the first one behind a break in the file's chain; all when there is none."""
+    damaged: NDArray[np.int64]
+    """Numbers of the packets that are incomplete or behind which others are missing."""
+    cut_off: str
+    """How the file's size shows that its end is missing (see ``file_end``); or ""."""
 
     def missing(self, facts: VideoFacts) -> str:
-        """Return what the container promises and the file lacks, as half a sentence; or ""."""
+        """Return what the container promises and the file lacks, as half a sentence; or "".
+
+        Sizes are exact. Durations are rounded, and those of other streams, so they only count by
+        far, where no size is stated.
+        """
         listed = facts.header_frames > 0
         if facts.container in ("mp4", "mov") and listed:
             return self._missing_from_table()
+        if self.cut_off:
+            return self.cut_off
         if facts.container == "avi" and listed:
             # Dropped frames have no packet, but the next one's DTS counts them.
             reached = round((int(self.dts[-1]) + 1) * facts.average_rate * facts.time_base)
@@ -78,9 +95,12 @@ class PacketScan:
 
 
 def scan_packets(
-    container: av.container.InputContainer, stream: av.VideoStream, facts: VideoFacts
+    path: str,
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    facts: VideoFacts,
 ) -> PacketScan:
-    """Read all packets of the file and return what those of ``stream`` say.
+    """Read all packets of the file at ``path`` and return what those of ``stream`` say.
 
     Raises:
         av.error.FFmpegError: The file cannot be read on.
@@ -91,7 +111,9 @@ def scan_packets(
     reorders = stream.codec_context.has_b_frames
     pts, dts, duration = array("q"), array("q"), array("q")
     shown, key = bytearray(), bytearray()
+    damaged, positions = array("q"), array("q")
     end_seconds = 0.0
+    broken, chain_ends = 0, broken_at(path, facts.container)
     for packet in container.demux():
         if packet.size == 0:
             continue
@@ -100,12 +122,20 @@ def scan_packets(
             continue
         if not pts and facts.codec == "mpeg4":
             packed = packed or bool(_PACKED_B_FRAMES.search(bytes(packet)))
+        if chain_ends is None or packet.pos is None or packet.pos < chain_ends:
+            broken = len(pts) + 1
+        positions.append(packet.pos or 0)
+        if packet.is_corrupt:
+            damaged.append(len(pts))
         invisible = is_invisible(packet, facts.codec)
         pts.append(_NO_TIME if packet.pts is None else packet.pts)
         dts.append(_NO_TIME if packet.dts is None else packet.dts)
         duration.append(packet.duration or 0)
         shown.append(not invisible and not packet.is_discard)
         key.append(not invisible and packet.is_keyframe)
+    if pts and facts.container == "mpegts":
+        losses = np.searchsorted(np.array(positions, dtype=np.int64), sync_losses(path)) - 1
+        damaged.extend(int(number) for number in np.maximum(losses, 0))
     times = np.array(pts, dtype=np.int64), np.array(dts, dtype=np.int64)
     visible_packets = np.array(shown, dtype=np.bool_)
     best, usable = _presentation(
@@ -122,6 +152,10 @@ def scan_packets(
         # Muxers state the duration from time 0 or from the first packet: the milder counts.
         end_seconds=end_seconds - min(0.0, (container.start_time or 0) / av.time_base),
         file_size=container.size,
+        reorders=int(reorders),
+        broken=broken,
+        damaged=np.unique(np.array(damaged, dtype=np.int64)),
+        cut_off=cut_off(path, facts.container),
     )
 
 

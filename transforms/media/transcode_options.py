@@ -50,6 +50,13 @@ class Transcode(Section):
     transcode_crf: float | None = option(None, ge=1, le=51)
     """Constant quality instead of a bit rate: 18 is nearly transparent, 23 is libx264's own
     default, 28 is visibly compressed. For h264_nvenc this is its ``cq``."""
+    keep_decodable_prefix: bool = option(False)
+    """Accept sources that are cut off or damaged: a clip that the source breaks off ends at its
+    last good frame if ``fixed_stride_min_clip_length_s`` are left of it, and is marked by
+    ``source_truncated`` in its metadata. Clips of which less is left are listed in the record of
+    their chunk and do not fail. Without the option such clips fail, and of a source that lacks a
+    part of what its header promises all do. Clips that are whole have the same bytes either way, so
+    ``--keep_decodable_prefix --retry_failed`` takes up what failed before."""
     transcode_use_hwaccel: bool = option(False)
     """Decode on the GPU. Not built yet: must be false."""
     transcode_max_output_frames: int | None = option(None, unit="frames", ge=1)

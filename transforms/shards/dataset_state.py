@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from transforms.errors import PreflightError
-from transforms.json_files import json_bytes, read_json, read_json_if_there
+from transforms.json_files import BadJsonError, json_bytes, read_json, read_json_if_there
 from transforms.run_context import SCHEMA_VERSION
 from transforms.shards.layout import (
     TAR_KINDS,
@@ -29,9 +29,12 @@ from transforms.shards.layout import (
 from transforms.shards.options import DatasetRun, ShardBins, ShardSettings
 from transforms.storage.interface import NotFoundError
 from transforms.storage.open_storage import storage_for
+from transforms.storage.plain_names import is_plain_name
 from transforms.storage.uris import relative
 
 _PART = re.compile(r"part_(\d{6})\.json$")
+BIN_DEPTH = 3
+"""Resolution, aspect ratio, frame window or duration."""
 _GENERATION = re.compile(r"^generation_(\d{6})/")
 
 PlannedSample = tuple[str, int, int, bool]
@@ -91,14 +94,31 @@ def check_dataset(run: DatasetRun, settings: ShardSettings) -> None:
 
 
 def read_state(run: DatasetRun) -> DatasetState | None:
-    """Return the dataset's state, None when nothing was begun."""
+    """Return the dataset's state, None when nothing was begun.
+
+    Raises:
+        BadJsonError: The file is not what ``write_state`` writes.
+    """
     content = read_json_if_there(state_uri(run))
     if content is None:
         return None
-    return DatasetState(
-        shard_bins=content["shard_bins"],
-        generation=content["generation"],
-        building=content["building"],
+    try:
+        state = DatasetState(
+            shard_bins=content["shard_bins"],
+            generation=content["generation"],
+            building=content["building"],
+        )
+    except (KeyError, TypeError) as error:
+        raise _damaged(state_uri(run), run) from error
+    if type(state.generation) is not int or type(state.building) not in (int, type(None)):
+        raise _damaged(state_uri(run), run)
+    return state
+
+
+def _damaged(uri: str, run: DatasetRun) -> BadJsonError:
+    return BadJsonError(
+        f"{uri}: is not what this program writes there; "
+        f"give verify --repair {run.dataset_root}, or another output_dataset_path"
     )
 
 
@@ -131,15 +151,41 @@ def write_plan(run: DatasetRun, generation: int, plan: PartPlan) -> None:
 
 
 def read_plans(run: DatasetRun, generation: int) -> Iterator[PartPlan]:
-    """Yield the plans of a generation, sorted by bin and part."""
+    """Yield the plans of a generation, sorted by bin and part.
+
+    Raises:
+        BadJsonError: A file is not what ``write_plan`` writes there. What it names becomes part of
+            paths that are written and removed.
+    """
     folder = plans_folder(run, generation)
     for found in storage_for(folder).list(folder):
-        content = read_json(found.uri)
-        shards = tuple(
-            tuple((clip, start, end, window) for clip, start, end, window in shard)
-            for shard in content["shards"]
-        )
-        yield PartPlan(content["bin_path"], content["part"], shards)
+        try:
+            plan = _plan(read_json(found.uri))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(found.uri, run) from error
+        if found.uri != plan_uri(run, generation, plan.bin_path, plan.part):
+            raise _damaged(found.uri, run)
+        yield plan
+
+
+def _plan(content: Any) -> PartPlan:
+    """Return the plan; raises KeyError, TypeError or ValueError when it is none."""
+    shards = tuple(tuple(_planned(*sample) for sample in shard) for shard in content["shards"])
+    bin_path, part = content["bin_path"], content["part"]
+    names = str(bin_path).split("/")
+    if len(names) != BIN_DEPTH or not all(is_plain_name(name) for name in names):
+        raise ValueError(f"no bin: {bin_path!r}")
+    if type(part) is not int:
+        raise TypeError(f"no number: {part!r}")
+    return PartPlan(bin_path, part, shards)
+
+
+def _planned(clip_id: str, start: int, end: int, is_window: bool) -> PlannedSample:
+    if not is_plain_name(clip_id) or type(start) is not int or type(end) is not int:
+        raise TypeError(f"no sample: {clip_id!r}, {start!r}, {end!r}")
+    if not 0 <= start < end:
+        raise ValueError(f"no frames: {start} to {end}")
+    return clip_id, start, end, bool(is_window)
 
 
 def used_parts(run: DatasetRun) -> dict[str, int]:
@@ -167,8 +213,23 @@ def old_generations(run: DatasetRun, state: DatasetState) -> list[int]:
 
 
 def read_commit(run: DatasetRun, generation: int, shard: ShardName) -> dict[str, Any] | None:
-    """Return a shard's commit, None when it was not written."""
-    return read_json_if_there(commit_uri(run, generation, shard))
+    """Return a shard's commit, None when it was not written.
+
+    Raises:
+        BadJsonError: The file is no commit.
+    """
+    uri = commit_uri(run, generation, shard)
+    commit = read_json_if_there(uri)
+    if commit is None:
+        return None
+    try:
+        sizes = [commit["tars"][kind]["num_bytes"] for kind in TAR_KINDS]
+        is_commit = isinstance(commit["failed"], dict) and isinstance(commit["num_samples"], int)
+    except (KeyError, TypeError) as error:
+        raise _damaged(uri, run) from error
+    if not is_commit or not all(isinstance(size, int) for size in sizes):
+        raise _damaged(uri, run)
+    return dict(commit)
 
 
 def missing_tars(run: DatasetRun, shard: ShardName, commit: dict[str, Any]) -> list[str]:
@@ -194,14 +255,20 @@ def remove_generation(run: DatasetRun, generation: int) -> None:
                 uri = tar_uri(run, shard, kind)
                 storage_for(uri).delete(uri)
     folder = generation_uri(run, generation)
-    # "commits" sorts before "plans".
+    # "commits" sorts before "plans"; the rows behind them are enough to find the rest again.
     for found in list(storage_for(folder).list(folder)):
         storage_for(found.uri).delete(found.uri)
 
 
 def write_if_changed(uri: str, content: Any) -> None:
     """Store JSON (or text), unless the same is there: a run with nothing to do rewrites nothing."""
-    data = content.encode() if isinstance(content, str) else json_bytes(content)
+    write_bytes_if_changed(
+        uri, content.encode() if isinstance(content, str) else json_bytes(content)
+    )
+
+
+def write_bytes_if_changed(uri: str, data: bytes) -> None:
+    """Store bytes, unless the same are there."""
     storage = storage_for(uri)
     try:
         if storage.read(uri) == data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from collections import Counter
@@ -30,7 +31,6 @@ from transforms.shards.layout import (
     dataset_uri,
     dropped_clips_uri,
     part_name,
-    rows_folder,
     wdinfo_list_uri,
     wdinfo_uri,
 )
@@ -101,6 +101,9 @@ def finish_dataset(
     _remove_replaced(bins, run, state)
     # Every shard is committed: what lies there is of runs that were killed.
     shutil.rmtree(staging_folder(run), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        # Unless another version of the dataset is in work.
+        staging_folder(run).parent.rmdir()
     warnings = tuple(_warnings(bins))
     for warning in warnings:
         _logger.warning(warning)
@@ -185,8 +188,6 @@ def _remove_replaced(bins: dict[str, _Bin], run: DatasetRun, state: DatasetState
                 uri = wdinfo_uri(run, plan.bin_path)
                 storage_for(uri).delete(uri)
         remove_generation(run, generation)
-    for found in list(storage_for(rows_folder(run)).list(rows_folder(run))):
-        storage_for(found.uri).delete(found.uri)
 
 
 def _warnings(bins: dict[str, _Bin]) -> Iterable[str]:

@@ -1,15 +1,15 @@
 """Where everything lies below the dataset root (contract §2.2, §2.5, §2.7).
 
 Shards: ``{root}/{version}/{bin}/{kind}/part_000000/000000.tar``. What this program remembers lies
-in ``{root}/.work/{version}``: the plans and commits of each *generation* of the dataset. Generation
-0 is the first; ``--reshard`` begins the next one.
+in ``{root}/.work/{version}``: the sample rows, plans and commits of each *generation* of the
+dataset. Generation 0 is the first; ``--reshard`` begins the next one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transforms.shards.options import DatasetRun
+from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.storage.uris import join
 
 VIDEO = "video"
@@ -72,19 +72,30 @@ def work_uri(run: DatasetRun) -> str:
     return join(run.dataset_root, ".work", run.annotation_version)
 
 
+def lease_uri(run: DatasetRun) -> str:
+    """Return the file that says which run works in this version of the dataset."""
+    return version_lease_uri(run.dataset_root, run.annotation_version)
+
+
+def version_lease_uri(dataset_root: str, annotation_version: str) -> str:
+    """Return the lease of one version of a dataset, before there is a run."""
+    return join(dataset_root, ".work", annotation_version, "lease.json")
+
+
 def state_uri(run: DatasetRun) -> str:
     """Return the file that names the dataset's generation."""
     return join(work_uri(run), "dataset.json")
 
 
-def rows_folder(run: DatasetRun) -> str:
-    """Return the folder of the sample rows of an unfinished run."""
-    return join(work_uri(run), "rows")
-
-
 def generation_uri(run: DatasetRun, generation: int) -> str:
     """Return the folder of a generation's plans and commits."""
     return join(work_uri(run), f"generation_{generation:06d}")
+
+
+def rows_folder(run: DatasetRun, generation: int, settings: ShardSettings) -> str:
+    """Return the folder of sample rows made with the same bins and window size."""
+    name = f"{settings.shard_bins}_{settings.window_size}"
+    return join(generation_uri(run, generation), "rows", name)
 
 
 def plans_folder(run: DatasetRun, generation: int) -> str:

@@ -1,59 +1,57 @@
-"""Find the committed clips to pack, and read what samples they give."""
+"""Find the committed clips to pack, and read what samples each of them gives."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.json_files import read_json, read_json_if_there
-from transforms.layout import METAS, clip_uri, meta_uri, summary_uri
-from transforms.shards.layout import rows_folder
+from transforms.json_files import BadJsonError, read_json, read_json_if_there
+from transforms.json_parsing import MAX_SMALL_JSON_BYTES
+from transforms.layout import METAS, clip_uri, current_run_uri, meta_uri, summary_uri
 from transforms.shards.options import DatasetRun, ShardSettings
-from transforms.shards.rows import Rows
 from transforms.shards.samples import Dropped, Sample, is_kept, samples_of
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
+from transforms.storage.plain_names import is_plain_name, leads_outside, shown
 from transforms.storage.uris import join
 
-BATCH_SIZE = 1000
-"""Clips per batch: one element, one file of rows."""
-
-_READ_THREADS = 8
-"""Metadata files read at once in a worker; reading is waiting, as upstream's 32 threads show."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClipBatch:
-    """Ids of consecutive clips."""
-
-    index: int
-    clip_ids: tuple[str, ...]
+UNREADABLE = frozenset(
+    {"no_metadata", "bad_metadata", "no_clip_file", "clip_file_changed", "bad_id", "outside_input"}
+)
+"""Reasons to drop a clip that may be gone by the next run; the others follow from its facts."""
 
 
 @dataclass(frozen=True, slots=True)
-class RowsFile:
-    """Where the rows of a batch lie."""
+class ClipRecords:
+    """The clips to pack."""
 
-    index: int
-    uri: str
+    clip_ids: set[str]
+    kept_for_sure: bool
+    """Whether none of them is rejected: the summary of an ended run says so."""
 
 
-def list_clip_records(run: DatasetRun) -> Iterator[ClipBatch]:
-    """Yield the ids of the clips to pack, sorted, in batches; one empty batch when there are none.
+def list_clip_records(run: DatasetRun) -> ClipRecords:
+    """Return the clips to pack.
 
     ``summary.json`` names the kept clips of finished videos (contract §2.2). Without it every clip
-    with metadata is read, and rejected ones are left out when their metadata is seen.
+    with metadata is listed, and rejected ones are left out when their metadata is seen.
+
+    Raises:
+        BadJsonError: The summary is not what a split writes.
     """
     summary = read_json_if_there(summary_uri(run.input_root))
     if summary is None:
-        clip_ids = sorted(_clips_with_metadata(run))
-    else:
-        clip_ids = sorted(clips_of_summary(summary))
-    # The empty batch keeps the steps behind going: a GroupByKey on nothing never fires.
-    for index, start in enumerate(range(0, max(len(clip_ids), 1), BATCH_SIZE)):
-        yield ClipBatch(index, tuple(clip_ids[start : start + BATCH_SIZE]))
+        return ClipRecords(set(_clips_with_metadata(run)), kept_for_sure=False)
+    # A run that did not end may have rejected clips that the summary of an earlier one names.
+    is_old = storage_for(run.input_root).exists(current_run_uri(run.input_root))
+    try:
+        return ClipRecords(clips_of_summary(summary), kept_for_sure=not is_old)
+    except TypeError as error:
+        raise BadJsonError(
+            f"{summary_uri(run.input_root)}: is not the summary of a split: {error}; remove it, "
+            "and every clip with metadata is packed"
+        ) from error
 
 
 def clips_of_summary(summary: Mapping[str, Any]) -> set[str]:
@@ -61,27 +59,21 @@ def clips_of_summary(summary: Mapping[str, Any]) -> set[str]:
 
     Each value that is a mapping with ``clips`` is a video, at the top level as upstream writes it
     and under ``videos``.
+
+    Raises:
+        TypeError: It is no mapping, or ``clips`` is no list of texts.
     """
+    if not isinstance(summary, Mapping):
+        raise TypeError(f"needed a mapping, got {type(summary).__name__}")
     videos = [*summary.values(), *_mapping(summary.get("videos")).values()]
-    return {str(clip) for video in videos for clip in _mapping(video).get("clips") or ()}
+    return {clip for video in videos for clip in _clips_of(_mapping(video))}
 
 
-def read_rows(batch: ClipBatch, *, settings: ShardSettings, run: DatasetRun) -> RowsFile:
-    """Store the sample rows of a batch below the dataset's work folder; return where they lie.
-
-    Called again for the same batch it writes the same file.
-    """
-    samples: list[Sample] = []
-    dropped: list[Dropped] = []
-    with ThreadPoolExecutor(_READ_THREADS) as pool:
-        for found in pool.map(lambda clip_id: read_clip(clip_id, settings, run), batch.clip_ids):
-            if isinstance(found, Dropped):
-                dropped.append(found)
-            elif found is not None:
-                samples += found
-    uri = join(rows_folder(run), f"{batch.index:06d}.npz")
-    storage_for(uri).write(uri, Rows.of(samples, dropped).save())
-    return RowsFile(batch.index, uri)
+def _clips_of(video: Mapping[str, Any]) -> list[str]:
+    clips = video.get("clips") or []
+    if not isinstance(clips, list) or not all(isinstance(clip, str) for clip in clips):
+        raise TypeError(f"clips must be a list of ids, got {shown(clips)}")
+    return clips
 
 
 def read_clip(
@@ -91,12 +83,17 @@ def read_clip(
 
     The mp4 must be there with the size its metadata states: what is packed is what was scored.
     """
+    if not is_plain_name(clip_id):
+        return Dropped(shown(clip_id), "bad_id")
+    uri = meta_uri(run.input_root, clip_id, run.annotation_version)
+    if leads_outside(uri) or leads_outside(clip_uri(run.input_root, clip_id, rejected=False)):
+        return Dropped(clip_id, "outside_input")
     try:
-        meta = read_json(meta_uri(run.input_root, clip_id, run.annotation_version))
+        meta = read_json(uri, max_bytes=MAX_SMALL_JSON_BYTES)
         return _samples_of_file(meta, clip_id, settings, run) if is_kept(meta) else None
     except NotFoundError:
         return Dropped(clip_id, "no_metadata")
-    except (StorageError, AttributeError, KeyError, TypeError, ValueError):
+    except (StorageError, AttributeError, KeyError, TypeError, ValueError, OverflowError):
         # Not JSON, a list instead of a mapping, a field that is missing or of another type.
         return Dropped(clip_id, "bad_metadata")
 

@@ -102,3 +102,5 @@ class DatasetRun:
     """Local folder of the counters' files."""
     scratch: str
     """Local folder for files in work, on every worker."""
+    run_id: str = ""
+    """Unique name of the run that holds the dataset's lease; empty outside of a run."""

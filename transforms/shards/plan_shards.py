@@ -22,10 +22,10 @@ from transforms.shards.dataset_state import (
 )
 from transforms.shards.dedup_filter import duplicate_ids
 from transforms.shards.layout import ShardName, work_uri
-from transforms.shards.list_clip_records import RowsFile
+from transforms.shards.ledger import raise_if_rows_are_missing
 from transforms.shards.options import DatasetRun, ShardSettings
+from transforms.shards.read_rows import RowsFile
 from transforms.shards.rows import Rows
-from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
 
 MAX_SAMPLES_PER_SHARD = 100_000
@@ -50,6 +50,8 @@ class ShardSample:
     """Half-open ``[start_frame, end_frame)``."""
     is_window: bool
     generation: int
+    num_planned: int
+    """Samples of the shard: a writer that gets fewer has lost some on their way."""
 
 
 def fill_shards(num_bytes: Sequence[int] | np.ndarray, *, target_bytes: int) -> list[int]:
@@ -93,9 +95,13 @@ def plan_shards(
 
     Plans are stored before anything is yielded, so before the first tar is written. The last
     element is ``(CLOSING_KEY, None)``.
+
+    Raises:
+        LedgerError: Rows of clips that are to be packed have not arrived.
     """
     state = begin(run, settings)
     rows = _read_rows(rows_files)
+    raise_if_rows_are_missing(rows, settings=settings, run=run)
     if settings.dedup_path is not None:
         removed = duplicate_ids(
             settings.dedup_path, epsilon=settings.dedup_epsilon, profile=settings.dedup_profile
@@ -116,8 +122,8 @@ def dropped_file(run: DatasetRun) -> str:
 
 
 def _read_rows(rows_files: Iterable[RowsFile]) -> Rows:
-    ordered = sorted(rows_files, key=lambda file: file.index)
-    return Rows.joined([Rows.load(storage_for(file.uri).read(file.uri)) for file in ordered])
+    ordered = sorted(rows_files, key=lambda file: (file.uri, file.dropped))
+    return Rows.joined([file.load() for file in ordered])
 
 
 def _without_planned(rows: Rows, plans: Iterable[PartPlan]) -> Rows:
@@ -190,7 +196,10 @@ def _open_samples(
             continue
         key = shard_key(shard)
         for position, (clip_id, start, end, window) in enumerate(samples):
-            yield key, ShardSample(position, clip_id, start, end, window, generation)
+            yield (
+                key,
+                ShardSample(position, clip_id, start, end, window, generation, len(samples)),
+            )
 
 
 def shard_key(shard: ShardName) -> ShardKey:

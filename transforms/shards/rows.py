@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from transforms.shards.samples import Dropped, Sample
+from transforms.storage.plain_names import is_plain_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,31 @@ class Rows:
 
     @classmethod
     def load(cls, data: bytes) -> Rows:
-        """Return what ``save`` returned as rows."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as columns:
-            return cls(**{field.name: columns[field.name] for field in fields(cls)})
+        """Return what ``save`` returned as rows; nothing is unpickled.
+
+        Raises:
+            ValueError: The bytes are something else, or name what cannot be a path.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as columns:
+                rows = cls(**{field.name: columns[field.name] for field in fields(cls)})
+        except (OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(str(error)) from error
+        rows._check()
+        return rows
+
+    def _check(self) -> None:
+        """Raise ``ValueError`` unless the columns are of one length, type and plain names."""
+        for names, kinds in ((_SAMPLE_COLUMNS, "SiibiS"), (_DROPPED_COLUMNS, "SS")):
+            columns = [getattr(self, name) for name in names]
+            if any(column.shape != columns[0].shape or column.ndim != 1 for column in columns):
+                raise ValueError("columns differ in length")
+            if "".join(column.dtype.kind for column in columns) != kinds:
+                raise ValueError("a column has another type")
+        bins = {part for path in np.unique(self.bin_path).tolist() for part in path.split(b"/")}
+        for name in (*np.unique(self.clip_id).tolist(), *bins):
+            if not is_plain_name(name.decode("ascii", "replace")):
+                raise ValueError(f"{name[:100]!r} is no clip and no bin")
 
     def save(self) -> bytes:
         """Return the rows as the bytes of an npz file."""
@@ -78,6 +103,23 @@ class Rows:
             dropped_reason=np.concatenate(
                 [self.dropped_reason, np.full(len(gone), reason.encode())]
             ),
+        )
+
+    def clips(self) -> set[str]:
+        """Return the ids of all clips, those that give no sample included."""
+        ids = np.concatenate([self.clip_id, self.dropped_id])
+        return {clip_id.decode() for clip_id in np.unique(ids).tolist()}
+
+    def of_others(self, clip_ids: Sequence[str]) -> Rows:
+        """Return the rows without these clips."""
+        if not clip_ids:
+            return self
+        gone = _strings(clip_ids)
+        rows, dropped = self.take(~np.isin(self.clip_id, gone)), ~np.isin(self.dropped_id, gone)
+        return replace(
+            rows,
+            dropped_id=rows.dropped_id[dropped],
+            dropped_reason=rows.dropped_reason[dropped],
         )
 
     def take(self, selection: np.ndarray) -> Rows:
@@ -100,6 +142,7 @@ class Rows:
         )
 
 
+_DROPPED_COLUMNS = ("dropped_id", "dropped_reason")
 _SAMPLE_COLUMNS = ("clip_id", "start_frame", "end_frame", "is_window", "num_bytes", "bin_path")
 
 

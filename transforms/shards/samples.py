@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ from transforms.shards.bins import aspect_ratio_bin, duration_bin, frames_bin, r
 from transforms.shards.options import ShardBins
 
 _KEPT_FOLDER = "clips"
+MAX_FRAMES = 2**31 - 1
+"""Frame numbers of rows have 32 bits."""
+MAX_BYTES = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Sample:
         return sample_key(self.clip_id, self.start_frame, self.end_frame, is_window=self.is_window)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Dropped:
     """A clip that gives no sample."""
 
@@ -123,7 +126,7 @@ def _made_by(sample: Sample, reencoded: str | None) -> str:
 
 def _caption(meta: Mapping[str, Any], frames: tuple[int, int], algorithm: str) -> str | None:
     for window in meta.get("windows") or ():
-        if (window["start_frame"], window["end_frame"]) == frames:
+        if (window.get("start_frame"), window.get("end_frame")) == frames:
             return window.get(f"{algorithm}_caption")
     return None
 
@@ -132,7 +135,7 @@ def _whole_clip(
     meta: Mapping[str, Any], clip_id: str, *, num_bytes: int, folder: str
 ) -> list[Sample] | Dropped:
     num_frames, framerate = int(meta.get("num_frames") or 0), float(meta.get("framerate") or 0)
-    if framerate <= 0 or num_frames <= 0:
+    if framerate <= 0 or not 0 < num_frames <= MAX_FRAMES:
         return Dropped(clip_id, "no_framerate")
     duration = duration_bin(num_frames, framerate)
     if duration is None:
@@ -149,9 +152,9 @@ def _windows(
         return Dropped(clip_id, "no_windows")
     # All windows but the last are full, so the second one begins one window size behind frame 0.
     size = windows[1][0] - windows[0][0] if len(windows) > 1 else window_size
-    if any(start >= end or start < 0 for start, end, _ in windows) or size < 1:
-        return Dropped(clip_id, "bad_windows")
     num_frames = int(meta.get("num_frames") or windows[-1][1])
+    if not _tile(windows, num_frames) or size < 1:
+        return Dropped(clip_id, "bad_windows")
     samples = []
     for start, end, stored in windows:
         share = num_bytes * (end - start) // max(num_frames, 1)
@@ -166,6 +169,23 @@ def _windows(
             )
         )
     return samples
+
+
+def _tile(windows: Sequence[tuple[int, int, int]], num_frames: int) -> bool:
+    """Return whether windows follow one another within the clip, each with frames in it.
+
+    Whether several windows lie in the clip shows when they are taken out; a single one is the clip
+    as it is. Upstream's number of frames is computed, not counted, so a few more are allowed.
+    """
+    ends = [0, *(end for _, end, _ in windows)]
+    limit = MAX_FRAMES
+    if len(windows) == 1:
+        limit = min(limit, num_frames + max(2, num_frames // 100))
+    in_order = all(
+        before <= start < end and 0 <= num_bytes <= MAX_BYTES
+        for before, (start, end, num_bytes) in zip(ends, windows, strict=False)
+    )
+    return in_order and ends[-1] <= limit
 
 
 def _half_open(window: Mapping[str, Any]) -> tuple[int, int, int]:

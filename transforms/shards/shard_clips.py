@@ -10,9 +10,9 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.shards.finish_dataset import DatasetSummary, finish_dataset
-from transforms.shards.list_clip_records import ClipBatch, RowsFile, list_clip_records, read_rows
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.plan_shards import ShardKey, ShardSample, plan_shards
+from transforms.shards.read_rows import ClipBatch, RowsFile, list_rows, read_rows
 from transforms.shards.write_shards import WrittenShard, write_shard
 
 _ALL = "all"
@@ -37,7 +37,8 @@ class ShardClips(beam.PTransform):
         """Attach the steps."""
         return (
             signal
-            | "ListClipRecords" >> beam.FlatMap(functools.partial(_list, run=self.run))
+            | "ListRows"
+            >> beam.FlatMap(functools.partial(_list, settings=self.settings, run=self.run))
             | "SpreadReading" >> beam.Reshuffle()
             | "ReadRows"
             >> beam.Map(functools.partial(_keyed_rows, settings=self.settings, run=self.run))
@@ -53,14 +54,16 @@ class ShardClips(beam.PTransform):
         )
 
 
-def _list(_: Any, *, run: DatasetRun) -> Iterator[ClipBatch]:
-    return list_clip_records(run)
+def _list(_: Any, *, settings: ShardSettings, run: DatasetRun) -> Iterator[RowsFile | ClipBatch]:
+    return list_rows(run, settings)
 
 
 def _keyed_rows(
-    batch: ClipBatch, *, settings: ShardSettings, run: DatasetRun
+    rows: RowsFile | ClipBatch, *, settings: ShardSettings, run: DatasetRun
 ) -> tuple[str, RowsFile]:
-    return _ALL, read_rows(batch, settings=settings, run=run)
+    if isinstance(rows, ClipBatch):
+        rows = read_rows(rows, settings=settings, run=run)
+    return _ALL, rows
 
 
 def _plan(

@@ -53,7 +53,7 @@ class TarWriter:
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Add a small member."""
-        self._write(_header(name, len(data)) + data + _padding(len(data)))
+        self._write(tar_header(name, len(data)) + data + tar_padding(len(data)))
 
     def add_file(self, name: str, source: BinaryIO, num_bytes: int) -> None:
         """Add a member of ``num_bytes`` read from ``source``.
@@ -61,7 +61,7 @@ class TarWriter:
         Raises:
             StorageError: The source holds another number of bytes.
         """
-        self._write(_header(name, num_bytes))
+        self._write(tar_header(name, num_bytes))
         number = _file_number(source)
         copied = (
             self._copy_read(source, num_bytes)
@@ -75,7 +75,7 @@ class TarWriter:
                 f"{name}: expected {num_bytes} bytes, got "
                 f"{'more' if copied == num_bytes else copied}; the file changed while it was packed"
             )
-        self._write(_padding(num_bytes))
+        self._write(tar_padding(num_bytes))
 
     def _copy_file(self, number: int, num_bytes: int) -> int:
         # The system copies from file to file: half the processor time of reading and writing.
@@ -104,12 +104,15 @@ class TarWriter:
             view = view[self._file.write(view) :]
 
     def _finish(self) -> None:
-        end = 2 * _BLOCK_BYTES
-        self._write(bytes(end + -(self._file.tell() + end) % _RECORD_BYTES))
+        self._write(tar_end(self._file.tell()))
 
 
-def _header(name: str, num_bytes: int) -> bytes:
-    """Return a USTAR header as GNU tar writes it (tarfile's changed between Python versions)."""
+def tar_header(name: str, num_bytes: int) -> bytes:
+    """Return a USTAR header as GNU tar writes it (tarfile's changed between Python versions).
+
+    Raises:
+        StorageError: The name or the size does not fit.
+    """
     encoded = name.encode()
     if len(encoded) > _MAX_NAME or num_bytes > _MAX_MEMBER:
         raise StorageError(
@@ -125,8 +128,15 @@ def _header(name: str, num_bytes: int) -> bytes:
     return front + b"%06o\0 " % checksum + back
 
 
-def _padding(num_bytes: int) -> bytes:
+def tar_padding(num_bytes: int) -> bytes:
+    """Return what follows a member of so many bytes."""
     return bytes(-num_bytes % _BLOCK_BYTES)
+
+
+def tar_end(position: int) -> bytes:
+    """Return what ends an archive whose members end at this byte."""
+    end = 2 * _BLOCK_BYTES
+    return bytes(end + -(position + end) % _RECORD_BYTES)
 
 
 def _file_number(source: BinaryIO) -> int | None:

@@ -16,6 +16,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from transforms.errors import MediaError
+from transforms.media.open_input import open_clip
 
 _MUXER = {"fflags": "+bitexact", "movflags": "+faststart"}
 
@@ -75,9 +76,11 @@ def write_window(clip: Path, start_frame: int, end_frame: int, *, target: Path) 
 
 
 def _packet_times(clip: Path) -> _PacketTimes:
-    with av.open(str(clip)) as container:
-        if not container.streams.video:
-            raise MediaError("no_video_stream", f"{clip.name}: a clip needs a video stream")
+    with open_clip(clip) as container:
+        if not container.streams.video or container.streams.video[0].codec_context is None:
+            raise MediaError(
+                "no_video_stream", f"{clip.name}: a clip needs a video stream of a known codec"
+            )
         rows = [
             (packet.pts, packet.is_keyframe, packet.is_discard) for packet in _packets(container)
         ]
@@ -110,7 +113,7 @@ def _copyable(clip: Path, times: _PacketTimes, window_pts: np.ndarray) -> tuple[
         return packets, "no_keyframe_at_start"
     if times.is_discard.any() or not np.array_equal(np.sort(times.pts[packets]), window_pts):
         return packets, "frames_out_of_window"
-    with av.open(str(clip)) as container:
+    with open_clip(clip) as container:
         if container.streams.video[0].codec_context.name != "h264":
             return packets, "not_h264"
         if not _begins_with_idr(next(itertools.islice(_packets(container), first, None))):
@@ -136,7 +139,7 @@ def _begins_with_idr(packet: Packet) -> bool:
 
 
 def _copy(clip: Path, packets: slice, first_pts: int, target: Path) -> None:
-    with av.open(str(clip)) as container, _open_output(target) as output:
+    with open_clip(clip) as container, _open_output(target) as output:
         source = container.streams.video[0]
         stream = output.add_stream_from_template(source)
         stream.time_base = source.time_base
@@ -149,7 +152,7 @@ def _copy(clip: Path, packets: slice, first_pts: int, target: Path) -> None:
 
 def _encode(clip: Path, window_pts: np.ndarray, target: Path) -> None:
     count = 0
-    with av.open(str(clip)) as container, _open_output(target) as output:
+    with open_clip(clip) as container, _open_output(target) as output:
         source = container.streams.video[0]
         stream = _encoder(output, source)
         for frame in _decoded(container, first=int(window_pts[0]), last=int(window_pts[-1])):

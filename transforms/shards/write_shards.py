@@ -10,19 +10,32 @@ from pathlib import Path
 from typing import Any
 
 from transforms.errors import MediaError
-from transforms.json_files import read_json, write_json
+from transforms.json_files import BadJsonError, read_json, write_json
+from transforms.json_parsing import MAX_SMALL_JSON_BYTES
 from transforms.layout import clip_uri, meta_uri
+from transforms.lease import Heartbeat, raise_if_lost
 from transforms.progress import count
 from transforms.run_context import SCHEMA_VERSION
 from transforms.shards.dataset_state import missing_tars, read_commit
-from transforms.shards.layout import METAS, TAR_KINDS, VIDEO, ShardName, commit_uri, tar_uri
+from transforms.shards.layout import (
+    METAS,
+    TAR_KINDS,
+    VIDEO,
+    ShardName,
+    commit_uri,
+    lease_uri,
+    tar_uri,
+)
+from transforms.shards.ledger import raise_if_samples_are_missing
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.plan_shards import CLOSING_KEY, ShardKey, ShardSample, shard_of_key
 from transforms.shards.samples import Sample, sample_json
 from transforms.shards.tar_writer import TarWriter
 from transforms.shards.window_mp4 import write_window
 from transforms.storage.interface import NotFoundError, StorageError
+from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.open_storage import storage_for
+from transforms.storage.plain_names import leads_outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +68,9 @@ def write_shard(
     The tars are built in scratch and each is published whole. Only tars that are missing are
     published; the commit comes last, so after a kill between tars the shard is written again, to
     the same bytes. A sample that cannot be made is left out of all tars and stands in the commit.
+
+    Raises:
+        LedgerError: Not all planned samples have arrived.
     """
     key, values = group
     if key == CLOSING_KEY:
@@ -66,12 +82,14 @@ def write_shard(
     missing = list(TAR_KINDS) if commit is None else missing_tars(run, shard, commit)
     if not missing:
         return WrittenShard(shard.tar_name, 0, 0)
-    with _building_folder(run) as folder:
+    raise_if_samples_are_missing(planned, shard, run)
+    with Heartbeat(lease_uri(run), run.run_id).held(), _building_folder(run) as folder:
         made = _build([_sample(one, shard) for one in planned], folder, settings, run)
         if commit is None or made.failed != commit["failed"]:
             # Tars with other samples do not go together: all are new, or none.
             commit, missing = {"tars": {}}, list(TAR_KINDS)
         tars = dict(commit["tars"])
+        raise_if_lost(lease_uri(run), run.run_id)
         for kind in missing:
             tars[kind] = _publish(folder / f"{kind}.tar", tar_uri(run, shard, kind))
     num_samples = len(planned) - len(made.failed)
@@ -94,7 +112,7 @@ def _building_folder(run: DatasetRun) -> Iterator[Path]:
     staging = staging_folder(run)
     try:
         staging.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="shard-", dir=staging) as name:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=staging) as name:
             yield Path(name)
     except OSError as error:
         raise StorageError(f"{error.filename or staging}: {error.strerror}") from error
@@ -102,7 +120,9 @@ def _building_folder(run: DatasetRun) -> Iterator[Path]:
 
 def staging_folder(run: DatasetRun) -> Path:
     """Return where unfinished tars of a dataset lie; a killed run leaves some."""
-    return storage_for(run.dataset_root).staging(run.dataset_root, Path(run.scratch))
+    staging = storage_for(run.dataset_root).staging(run.dataset_root, Path(run.scratch))
+    # Of its own for each version: another one may be in work, under another lease.
+    return staging / run.annotation_version
 
 
 def _build(samples: list[Sample], folder: Path, settings: ShardSettings, run: DatasetRun) -> _Made:
@@ -114,7 +134,7 @@ def _build(samples: list[Sample], folder: Path, settings: ShardSettings, run: Da
     ):
         for sample in samples:
             try:
-                meta = read_json(meta_uri(run.input_root, sample.clip_id, run.annotation_version))
+                meta = _meta(sample, run)
                 if sample.is_window:
                     _add_window(videos, sample, made, folder, run)
                 else:
@@ -133,6 +153,27 @@ def _build(samples: list[Sample], folder: Path, settings: ShardSettings, run: Da
             )
             metas.add_bytes(f"{sample.key}.json", data)
     return made
+
+
+def _meta(sample: Sample, run: DatasetRun) -> dict[str, Any]:
+    """Return the clip's metadata; it may have changed since the shard was planned.
+
+    Raises:
+        MediaError: ``bad_metadata``, ``outside_input``.
+        NotFoundError: It is gone.
+    """
+    uri = meta_uri(run.input_root, sample.clip_id, run.annotation_version)
+    for file in (uri, clip_uri(run.input_root, sample.clip_id, rejected=False)):
+        if leads_outside(file):
+            raise MediaError("outside_input", f"{file}: is a link to a file outside its folder")
+    try:
+        meta = read_json(uri, max_bytes=MAX_SMALL_JSON_BYTES)
+    except BadJsonError as error:
+        raise MediaError("bad_metadata", str(error)) from error
+    windows = meta.get("windows") or [] if isinstance(meta, dict) else None
+    if not isinstance(windows, list) or not all(isinstance(window, dict) for window in windows):
+        raise MediaError("bad_metadata", f"{uri}: is not the metadata of a clip")
+    return meta
 
 
 def _add_clip(videos: TarWriter, sample: Sample, run: DatasetRun) -> None:

@@ -15,6 +15,9 @@ from transforms.run_context import RunContext
 from transforms.shots.spans import clip_uuid, upstream_end_seconds
 from transforms.shots.splitting import Splitting
 
+MAX_PIECES = 100_000
+"""Most pieces of one video: more than a day at one second each. Damaged headers state years."""
+
 
 @dataclass(frozen=True)
 class StridePiece:
@@ -50,7 +53,7 @@ def split_fixed_stride(probed: ProbedVideo, config: Splitting) -> SplitVideo:
     """Return the video with spans of one length (contract §1.5, golden tables in the tests).
 
     Raises:
-        MediaError: The video's duration is unknown or zero.
+        MediaError: ``no_duration``: unknown or zero; ``too_long``: more than ``MAX_PIECES``.
     """
     end_seconds = upstream_end_seconds(probed.facts)
     if end_seconds <= 0:
@@ -58,6 +61,13 @@ def split_fixed_stride(probed: ProbedVideo, config: Splitting) -> SplitVideo:
             "no_duration",
             f"{probed.video.uri}: duration x frame rate gives no frame "
             f"({probed.facts.duration_seconds} s at {float(probed.facts.average_rate)} fps)",
+        )
+    if end_seconds > MAX_PIECES * config.fixed_stride_split_duration:
+        raise MediaError(
+            "too_long",
+            f"{probed.video.uri}: its header states {probed.facts.duration_seconds} s, which is "
+            f"more than {MAX_PIECES} clips of {config.fixed_stride_split_duration} s; if that is "
+            "right, raise --fixed_stride_split_duration or divide the file, else mend its header",
         )
     spans: list[Span] = []
     uncovered: list[tuple[float, float, str]] = []

@@ -27,6 +27,8 @@ class ObjectStat:
     num_bytes: int
     version: str
     """Changes whenever the content may have changed; only for comparison."""
+    modified_at: float
+    """When it was written, by the store's own clock, in seconds; only for differences."""
 
 
 ProblemHandler = Callable[[str, str], None]
@@ -82,6 +84,14 @@ class Storage(Protocol):
 
     def delete(self, uri: str) -> None:
         """Remove the object; nothing happens if there is none."""
+        ...
+
+    def sweep(self, uri: str, *, deep: bool = True) -> int:
+        """Remove what killed writers left below the folder ``uri``; return how many there were."""
+        ...
+
+    def new_folders(self, uri: str) -> AbstractContextManager[None]:
+        """Return a context at whose end the folders made for ``uri`` go again if they are empty."""
         ...
 
     def local_file(self, uri: str, scratch: Path) -> AbstractContextManager[Path]:

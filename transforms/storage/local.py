@@ -14,13 +14,14 @@ from typing import BinaryIO
 
 from transforms.machine_locks import machine_lock
 from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
+from transforms.storage.sync import make_folders, sync_file, sync_folder
 
 TEMPORARY_PREFIX = ".tmp-"
 """Names of unfinished files begin so; listings leave them out, a later run may sweep them."""
 
 
 class LocalStorage:
-    """Files below the local root; published by rename or link after an fsync."""
+    """Files below the local root, synced to disk and then published by rename or link."""
 
     def read(self, uri: str) -> bytes:
         """Return the whole file."""
@@ -51,7 +52,7 @@ class LocalStorage:
         """Store ``data``, replacing what is there."""
         with _named_errors(uri), _temporary(uri, data) as temporary:
             os.replace(temporary, uri)
-            _sync_folder(uri)
+            sync_folder(os.path.dirname(uri))
 
     def staging(self, root: str, scratch: Path) -> Path:
         """Return a hidden folder below ``root``: on its file system, files are only renamed."""
@@ -60,9 +61,8 @@ class LocalStorage:
     def publish(self, uri: str, path: Path) -> None:
         """Move the file to its place, or copy it when it lies on another file system."""
         with _named_errors(uri):
-            Path(uri).parent.mkdir(parents=True, exist_ok=True)
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            make_folders(os.path.dirname(uri))
+            sync_file(str(path))
             try:
                 path.replace(uri)
             except OSError as error:
@@ -70,7 +70,7 @@ class LocalStorage:
                     raise
                 self.write(uri, path)
                 path.unlink()
-            _sync_folder(uri)
+            sync_folder(os.path.dirname(uri))
 
     def create_if_absent(self, uri: str, data: bytes | Path) -> bool:
         """Store ``data`` unless a file is there; a hard link decides between two writers."""
@@ -81,7 +81,7 @@ class LocalStorage:
                 os.link(temporary, uri)
             except FileExistsError:
                 return False
-            _sync_folder(uri)
+            sync_folder(os.path.dirname(uri))
         return True
 
     def replace_if(self, uri: str, data: bytes, version: str) -> bool:
@@ -96,12 +96,42 @@ class LocalStorage:
         """Yield every file below ``uri``, sorted by path; links to folders above are problems."""
         report = on_problem or _raise_problem
         if os.path.isdir(uri):
-            yield from _walk(uri, frozenset(), report)
+            yield from _walk(uri, _folders_above(uri), report)
 
     def delete(self, uri: str) -> None:
         """Remove the file; nothing happens if there is none."""
         with _named_errors(uri), contextlib.suppress(FileNotFoundError):
             os.unlink(uri)
+
+    def sweep(self, uri: str, *, deep: bool = True) -> int:
+        """Remove temporaries below the folder, not through links to folders; return how many."""
+        removed = 0
+        with _named_errors(uri):
+            for folder, folders, files in os.walk(uri):
+                unfinished = [name for name in folders if name.startswith(TEMPORARY_PREFIX)]
+                for name in unfinished:
+                    shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+                for name in files:
+                    if name.startswith(TEMPORARY_PREFIX):
+                        self.delete(os.path.join(folder, name))
+                        removed += 1
+                removed += len(unfinished)
+                folders[:] = sorted(set(folders) - set(unfinished)) if deep else []
+        return removed
+
+    @contextlib.contextmanager
+    def new_folders(self, uri: str) -> Iterator[None]:
+        """At the end of the context, remove folders above ``uri`` that were made in it, if empty.
+
+        What others have written to meanwhile stays.
+        """
+        missing = [str(folder) for folder in Path(uri).parents if not folder.exists()]
+        try:
+            yield
+        finally:
+            for folder in missing:
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
 
     @contextlib.contextmanager
     def local_file(self, uri: str, scratch: Path) -> Iterator[Path]:
@@ -124,38 +154,36 @@ def _named_errors(uri: str) -> Iterator[None]:
 def _temporary(uri: str, data: bytes | Path) -> Iterator[str]:
     # The name is a uuid, never target + suffix: a target may already use all 255 bytes.
     folder = os.path.dirname(uri)
-    os.makedirs(folder, exist_ok=True)
+    make_folders(folder)
     temporary = os.path.join(folder, TEMPORARY_PREFIX + uuid.uuid4().hex)
     try:
         if isinstance(data, Path):
             # The kernel copies, without a detour through this process.
             shutil.copyfile(data, temporary)
-        with open(temporary, "ab") as file:
-            if isinstance(data, bytes):
-                file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        else:
+            Path(temporary).write_bytes(data)
+        sync_file(temporary)
         yield temporary
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
 
 
-def _sync_folder(uri: str) -> None:
-    handle = os.open(os.path.dirname(uri), os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _object_stat(uri: str, status: os.stat_result) -> ObjectStat:
     version = f"{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
-    return ObjectStat(uri=uri, num_bytes=status.st_size, version=version)
+    return ObjectStat(
+        uri=uri, num_bytes=status.st_size, version=version, modified_at=status.st_mtime
+    )
 
 
 def _raise_problem(uri: str, reason: str) -> None:
     raise StorageError(f"{uri}: {reason}")
+
+
+def _folders_above(folder: str) -> frozenset[tuple[int, int]]:
+    """Return what identifies the folders that hold ``folder``: a link to one of them is a loop."""
+    statuses = [os.stat(above) for above in Path(os.path.realpath(folder)).parents]
+    return frozenset((status.st_dev, status.st_ino) for status in statuses)
 
 
 def _walk(

@@ -1,0 +1,152 @@
+"""``verify`` finds and names every kind of damage; after a repair the same command mends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from damages import CLIPS, LEFT_OVERS, RECORDS, SHARDS, STRAY, WHOLE, Victim, copied, cut, gone
+from independent_ledger import check
+from make_video import VideoSpec, make_video
+from run_command import Curated
+from wrong_use import Ended, listing, use
+
+from transforms.layout import lease_uri
+from transforms.lease import hold_lease
+
+OPTIONS = (
+    *("--fixed_stride_split_duration", "2", "--fixed_stride_min_clip_length_s", "1"),
+    *("--clip_re_chunk_size", "1", "--generate_previews", "--max_failed_share", "1"),
+    *("--captioning_window_size", "16", "--captioning_remainder_threshold", "8"),
+    *("--motion_filter", "enable", "--motion_global_mean_threshold", "1"),
+)
+DAMAGES = {**CLIPS, **LEFT_OVERS, **RECORDS, **SHARDS}
+
+
+def _make_inputs(raw: Path) -> None:
+    (raw / "sub").mkdir(parents=True)
+    # 10 frames a clip: one window. 50 frames: three.
+    slow = VideoSpec(seconds=12, size=(64, 64), fps=Fraction(5), keyframe_every=5)
+    make_video(raw / "sub" / "slow.mp4", slow)
+    make_video(raw / "windows.mp4", VideoSpec(seconds=4, size=(96, 64), audio="aac"))
+    make_video(raw / "rejected.mp4", VideoSpec(size=(256, 256), fps=Fraction(10)))
+    make_video(raw / "too wide.mp4", VideoSpec(size=(352, 32), fps=Fraction(10)))
+    make_video(raw / "too short.mp4", VideoSpec(seconds=0.4, size=(64, 64)))
+    faststart = (("movflags", "faststart"),)
+    cut_off = VideoSpec(seconds=4, size=(64, 64), noise=True, container_options=faststart)
+    cut(make_video(raw / "cut off.mp4", cut_off))
+    (raw / "text.mp4").write_text("no video")
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Curated, Path, dict[str, str]]:
+    """Return the places of a finished run, an untouched copy of it, and its trees."""
+    folder = tmp_path_factory.mktemp("verify")
+    run = Curated.below(folder, folder / "raw")
+    _make_inputs(run.raw)
+    assert run.curate(*OPTIONS) == 3
+    assert check(run.out, run.dataset) == []
+    for name in ("processed", "webdataset"):
+        shutil.copytree(folder / name, folder / "copy" / name)
+    return run, folder / "copy", run.trees()
+
+
+@pytest.fixture
+def run(pristine: tuple[Curated, Path, dict[str, str]]) -> Curated:
+    """Return the finished run as it was; paths stand in its files, so it lies where it was made."""
+    found, copy, _ = pristine
+    for folder in (found.out, found.dataset):
+        shutil.rmtree(folder)
+        shutil.copytree(copy / folder.name, folder)
+    return found
+
+
+@pytest.fixture
+def trees(pristine: tuple[Curated, Path, dict[str, str]]) -> dict[str, str]:
+    """Return the trees of the untouched output."""
+    return pristine[2]
+
+
+def test_what_the_cases_need_is_there(run: Curated) -> None:
+    victim = Victim(run)
+    counts = {rel: len(ids) for rel, ids in victim.ids.items()}
+    assert counts == {"sub/slow.mp4": 6, "windows.mp4": 2, "rejected.mp4": 1, "too wide.mp4": 1}
+    assert victim.chunk(0).exists()
+    assert victim.chunk(1).exists()
+    assert len(list((run.out / "failures" / "cut").iterdir())) == 2
+    assert len(list(run.dataset.rglob("*.tar"))) == 8
+    assert (run.dataset / "v0" / "dropped_clips.json").exists()
+
+
+def test_an_intact_output_is_intact_and_nothing_is_written(
+    run: Curated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {**listing(run.out), **listing(run.dataset)}
+    for path in (run.out, run.dataset):
+        ended = use(capsys, "verify", path)
+        assert ended.status == 0, ended.out
+        assert "intact and complete" in ended.out
+    assert "10 good of 12 planned" in use(capsys, "verify", run.out).out
+    assert {**listing(run.out), **listing(run.dataset)} == before
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_is_named(name: str, run: Curated, capsys: pytest.CaptureFixture[str]) -> None:
+    identity, path = DAMAGES[name](Victim(run))
+    ended = use(capsys, "verify", run.out)
+    assert ended.status == 1, ended.out
+    assert "Traceback" not in ended.err
+    lines = [line for line in ended.out.splitlines() if identity in line and str(path) in line]
+    assert lines, f"{identity} and {path} not in:\n{ended.out}"
+
+
+REPAIRS = (
+    # What only the end of a run writes is mended alone: another damage would open a run.
+    *(("summary_deleted",), ("summary_counts_wrong",), ("stray_video_record",)),
+    ("mp4_in_both_folders", "stray_mp4", "stray_metadata", "stray_preview", "stray_chunk_record"),
+    ("mp4_truncated", "mp4_byte_flipped", "mp4_deleted", "mp4_is_a_pipe", "preview_deleted"),
+    ("rejected_mp4_byte_flipped", "video_record_without_clips_deleted", "preview_truncated"),
+    ("metadata_deleted", "metadata_not_json", "metadata_absurdly_deep", "preview_leads_outside"),
+    ("metadata_sha_changed", "metadata_leads_outside", "metadata_wrong_type"),
+    ("metadata_score_changed", "metadata_a_list", "metadata_field_missing", "video_record_wrong"),
+    ("chunk_record_deleted", "chunk_record_a_clip_too_few", "video_failure_deleted"),
+    ("chunk_record_counts_wrong", "chunk_record_empty", "video_failure_not_json"),
+    *(("video_record_deleted",), ("plan_deleted", "plan_truncated"), ("plan_a_clip_too_few",)),
+    ("clip_failure_of_another", "clip_failure_deleted", "summary_a_clip_too_few"),
+    *(("run_record_deleted",), ("run_record_leads_outside",), ("options_not_json",)),
+    ("tar_deleted", "tar_replaced"),
+    ("tar_replaced_at_the_same_size", "tar_clip_flipped"),
+    *(("tar_window_flipped", "tar_header_flipped"), ("tar_padding_flipped", "tar_truncated")),
+    *(("tar_end_flipped", "stray_tar"), ("tar_json_flipped", "shard_commit_counts_wrong")),
+    *(("shard_commit_deleted",), ("shard_commit_not_json",)),
+    *(("shard_plan_deleted",), ("shard_plan_truncated",), ("dataset_state_deleted",)),
+    ("wdinfo_wrong", "wdinfo_list_wrong", "dropped_clips_wrong"),
+    ("wdinfo_deleted", "dropped_clips_deleted", "planned_drops_wrong"),
+)
+"""Damages that are mended at once, each in a place of its own."""
+
+
+def test_every_damage_is_repaired_somewhere() -> None:
+    assert sorted(name for names in REPAIRS for name in names) == sorted(DAMAGES)
+
+
+@pytest.mark.parametrize("names", REPAIRS, ids="+".join)
+def test_a_repair_and_the_same_command_give_the_same_bytes(
+    names: tuple[str, ...],
+    run: Curated,
+    trees: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    victim = Victim(run)
+    assert victim.ids
+    for name in names:
+        DAMAGES[name](victim)
+    assert use(capsys, "verify", run.out, "--repair").status == 1
+    assert run.curate(*OPTIONS) == 3
+    ended = use(capsys, "verify", run.out)
+    assert ended.status == 0, ended.out
+    assert run.trees() == trees
+    assert check(run.out, run.dataset) == []

@@ -1,0 +1,136 @@
+"""Only one run works in an output: it holds the lease; that of a dead run is taken over."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from transforms.errors import PreflightError
+from transforms.heartbeat import Heartbeat, LeaseLostError, raise_if_lost
+from transforms.lease_file import (
+    Holder,
+    StoredLease,
+    lease_bytes,
+    new_holder,
+    read_lease,
+    store_clock,
+)
+from transforms.storage.interface import StorageError
+from transforms.storage.open_storage import storage_for
+from transforms.sweep import sweep_temporaries
+
+__all__ = [
+    "Heartbeat",
+    "Holder",
+    "LeaseLostError",
+    "hold_lease",
+    "lease_holder",
+    "raise_if_held",
+    "raise_if_lost",
+]
+
+DEAD_AFTER_SECONDS = 60.0
+"""A run that may live on another machine is dead when nothing was heard of it for so long."""
+_ATTEMPTS = 20
+
+_logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def hold_lease(
+    uri: str, run_id: str, *, dead_after_seconds: float = DEAD_AFTER_SECONDS
+) -> Iterator[None]:
+    """Hold the lease while the context is open, renewed by a thread, given back at its end.
+
+    A dead run's lease is taken over, and the temporaries it left are removed.
+
+    Args:
+        uri: ``layout.lease_uri(root)``, or ``shards.layout.lease_uri(run)`` for a dataset.
+        run_id: Name of the run; no other run has it.
+        dead_after_seconds: Age at which a lease is dead whose process cannot be seen from here.
+
+    Raises:
+        PreflightError: Another run that lives has it; names it and what to do.
+    """
+    with storage_for(uri).new_folders(uri):
+        was_taken_over = _take(uri, run_id, dead_after_seconds)
+        try:
+            if was_taken_over:
+                sweep_temporaries(uri)
+            with Heartbeat(uri, run_id).held():
+                yield
+        finally:
+            _give_back(uri, run_id)
+
+
+def lease_holder(uri: str, *, dead_after_seconds: float = DEAD_AFTER_SECONDS) -> Holder | None:
+    """Return the run that works there now; None when there is none, or only a dead one's lease."""
+    found = read_lease(uri)
+    if found is None or _age_if_live(uri, found, dead_after_seconds) is None:
+        return None
+    return found.holder
+
+
+def raise_if_held(uri: str) -> None:
+    """Raise as ``hold_lease`` would, without taking anything: the first, quick look of a run.
+
+    Raises:
+        PreflightError: Another run that lives has it.
+    """
+    try:
+        found = read_lease(uri)
+    except StorageError:
+        # The checks of the run find out why, and say what to do about it.
+        return
+    if found is not None:
+        _raise_if_live(uri, found, DEAD_AFTER_SECONDS)
+
+
+def _take(uri: str, run_id: str, dead_after_seconds: float) -> bool:
+    """Take the lease; return whether it was a dead run's."""
+    storage, mine = storage_for(uri), lease_bytes(new_holder(run_id))
+    for _ in range(_ATTEMPTS):
+        if storage.create_if_absent(uri, mine):
+            return False
+        found = read_lease(uri)
+        if found is None:
+            continue
+        _raise_if_live(uri, found, dead_after_seconds)
+        # Of two runs that take over at the same time one finds another version.
+        if storage.replace_if(uri, mine, found.version):
+            _logger.warning("%s: taken over from %s, which is gone", uri, found.holder)
+            return True
+    raise PreflightError(f"{uri}: changes hands too fast; end the other runs in this output")
+
+
+def _raise_if_live(uri: str, found: StoredLease, dead_after_seconds: float) -> None:
+    age = _age_if_live(uri, found, dead_after_seconds)
+    if age is not None:
+        root = uri.rpartition("/.work/")[0]
+        raise PreflightError(
+            f"{root}: {found.holder} works here, heard of {age:.0f} s ago; wait until it has "
+            "finished, or end it and give the same command again"
+        )
+
+
+def _age_if_live(uri: str, found: StoredLease, dead_after_seconds: float) -> float | None:
+    """Return the seconds since the holder was heard of; None when it is dead."""
+    if found.holder.process.is_gone:
+        return None
+    try:
+        age = max(0.0, store_clock(uri) - found.modified_at)
+    except StorageError:
+        # Where nothing can be written, its age cannot be told: then it may live.
+        return 0.0
+    return age if age <= dead_after_seconds else None
+
+
+def _give_back(uri: str, run_id: str) -> None:
+    try:
+        found = read_lease(uri)
+        if found is not None and found.holder.run_id == run_id:
+            storage_for(uri).delete(uri)
+    except StorageError as error:
+        # Nobody is kept out by it: this process is gone in a moment.
+        _logger.warning("the lease could not be given back: %s", error)

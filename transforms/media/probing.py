@@ -1,0 +1,127 @@
+"""Probing in a child: a file that makes FFmpeg crash, hang or use up memory costs only itself."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from transforms.errors import MediaError
+from transforms.media.child_lane import Lane, LiveChildren
+from transforms.media.child_limits import ChildLimits
+from transforms.media.child_messages import ProbeJob, ProbeReport, StretchJob
+from transforms.media.child_process import ChildEndedError
+from transforms.media.job_attempts import MAX_ENDS
+from transforms.records import Video, VideoFacts
+
+
+class Prober:
+    """Probes videos in children, each started when a video needs it and kept until ``close``.
+
+    As many threads as there are children may use it at once; further ones wait. The children end
+    with this process, however it ends.
+    """
+
+    def __init__(self, scratch: Path, limits: ChildLimits, *, num_children: int = 1) -> None:
+        """Make the prober; no child is started yet.
+
+        Args:
+            scratch: Local folder for the children's standard error, made if absent.
+            limits: What each child may use and how long it may be silent.
+            num_children: Most children at a time, at least 1.
+        """
+        scratch = scratch.absolute()
+        self._children = LiveChildren(scratch, limits)
+        self._lanes = [Lane(scratch, self._children) for _ in range(num_children)]
+        self._free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+        for lane in self._lanes:
+            self._free.put(lane)
+
+    @property
+    def child_pids(self) -> tuple[int, ...]:
+        """Process ids of the children there are now."""
+        return self._children.pids()
+
+    def probe(self, video: Video) -> VideoFacts:
+        """Return what the video's container says about it.
+
+        Raises:
+            MediaError: As ``media.probe.probe``; ``unreadable`` when the file cannot be opened;
+                ``crash``, ``hang`` or ``memory`` when two children ended over it.
+            CurateError: No child can work here.
+        """
+        return self._ask(ProbeJob(video.video_uuid, video.uri, video.num_bytes))
+
+    def copy_stretch(self, video: Video, facts: VideoFacts, path: Path) -> VideoFacts:
+        """Copy about two and a half seconds of the video and return what a probe says of them.
+
+        Args:
+            video: The source.
+            facts: What ``probe`` found in it.
+            path: The local matroska file to write; absolute.
+
+        Raises:
+            MediaError: As ``probe``; ``no_stretch`` when no part of it can be copied.
+            CurateError: No child can work here.
+        """
+        # The job is another than probing the video, also for faults that tests order.
+        job_id = f"stretch-{video.video_uuid}"
+        return self._ask(StretchJob(job_id, video.uri, facts, str(path)))
+
+    def close(self) -> None:
+        """End every child at once."""
+        self._children.kill_all()
+        for lane in self._lanes:
+            lane.close()
+        self._children.remove_logs()
+
+    def __enter__(self) -> Prober:
+        """Return the prober itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the children."""
+        self.close()
+
+    def _ask(self, job: ProbeJob | StretchJob) -> VideoFacts:
+        with self._lane() as lane:
+            report = _report(job, lane)
+        if report.failure is not None:
+            raise MediaError(report.failure.reason, report.failure.message)
+        if report.facts is None:
+            raise RuntimeError(f"a child's report on {job.uri} is empty")
+        return report.facts
+
+    @contextlib.contextmanager
+    def _lane(self) -> Iterator[Lane]:
+        lane = self._free.get()
+        try:
+            yield lane
+        finally:
+            self._free.put(lane)
+
+
+def _report(job: ProbeJob | StretchJob, lane: Lane) -> ProbeReport:
+    """Return the child's report; a child that ends over the job is replaced, once.
+
+    Raises:
+        MediaError: The second one ended as well.
+        CurateError: No child can work here.
+    """
+    num_ends = 0
+    while True:
+        try:
+            (report,) = (told for told in lane.attempt(job) if isinstance(told, ProbeReport))
+            return report
+        except ChildEndedError as error:
+            num_ends += 1
+            if num_ends == MAX_ENDS:
+                message = f"{job.uri} could not be probed, twice: {error}"
+                raise MediaError(error.reason, message) from error
