@@ -79,6 +79,7 @@ def calibrate(
     ]
     if not samples:
         return Calibration((), 0.0, 1.0, cut.num_children)
+    prober.end_children()
     # Every child has work, as in the run: children share caches and memory, not only cores.
     samples *= -(-cut.num_children // len(samples))
     with ChildPool(scratch / "children", cut.num_children, limits=cut.limits) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -312,8 +313,6 @@ SHARDS: dict[str, Damage] = {
 
 
 def _pipe(path: Path) -> Path:
-    import os  # noqa: PLC0415
-
     path.unlink()
     os.mkfifo(path)
     return path

@@ -43,6 +43,14 @@ def run(tmp_path: Path, made_video: MadeVideo) -> Curated:
     return Curated.below(tmp_path, tmp_path / "raw")
 
 
+@pytest.fixture
+def scored(tmp_path: Path, made_video: MadeVideo) -> Curated:
+    """Return an input of one video large enough for scores that nothing was made of yet."""
+    (tmp_path / "raw").mkdir()
+    shutil.copyfile(made_video("b.mp4", SCORED), tmp_path / "raw" / "b.mp4")
+    return Curated.below(tmp_path, tmp_path / "raw")
+
+
 def stamps(*folders: Path) -> Stamps:
     """Return inode, size and time of change of every file below; the stored options left out."""
     found = {}
@@ -195,6 +203,38 @@ def test_a_stage_turned_on_later_needs_no_source(
         work.forget()
     assert stamps(run.out / "clips") == mp4s
     assert {path.name for path in (run.out / "previews").iterdir()} == set(clips)
+
+
+def test_a_filter_turned_on_later_decides_from_stored_scores(scored: Curated) -> None:
+    measured = (*STRIDE, "--motion_filter", "score-only", "--generate_previews")
+    assert scored.curate(*measured) == 0
+    kept = {path.name for path in (scored.out / "clips").iterdir()}
+    assert len(kept) == 2
+    enabled = (*STRIDE, "--motion_filter", "enable", "--motion_global_mean_threshold", "9")
+    assert scored.curate(*enabled) == 0
+    assert not list((scored.out / "clips").iterdir())
+    assert {path.name for path in (scored.out / "filtered_clips").iterdir()} == kept
+    for meta in scored.metas().values():
+        assert meta["rejection"]["filter"] == "motion"
+        assert meta["rejection"]["threshold"] == 9
+        assert "/filtered_clips/" in meta["clip_location"]
+    assert scored.read("summary.json")["total_num_clips_filtered_by_motion"] == 2
+
+
+def test_a_changed_threshold_is_decided_again_when_accepted(
+    scored: Curated, tmp_path: Path
+) -> None:
+    strict = (*STRIDE, "--motion_filter", "enable", "--motion_global_mean_threshold", "9")
+    assert scored.curate(*strict, "--generate_previews") == 0
+    assert len(list((scored.out / "filtered_clips").iterdir())) == 2
+    mild = (*STRIDE, "--motion_filter", "enable", "--motion_global_mean_threshold", "0")
+    mild = (*mild, "--motion_per_patch_min_256_threshold", "0")
+    assert scored.curate(*mild, "--generate_previews") == 2, "a changed option stops the run"
+    assert scored.curate(*mild, "--generate_previews", "--accept_changes") == 0
+    assert not list((scored.out / "filtered_clips").iterdir())
+    fresh = Curated.below(tmp_path / "fresh", scored.raw)
+    assert fresh.curate(*mild, "--generate_previews") == 0
+    assert scored.trees() == fresh.trees()
 
 
 def test_videos_that_vanish_from_an_unfinished_run_fail_by_name_and_come_back(

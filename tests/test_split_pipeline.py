@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -167,39 +166,6 @@ def test_odd_names_come_through(tmp_path: Path) -> None:
         assert (run.out / "processed_clip_chunks" / f"{name}_0.json").is_file()
 
 
-def test_a_stage_turned_on_later_leaves_clips_untouched(done: Curated, tmp_path: Path) -> None:
-    run = Curated.below(tmp_path, done.raw)
-    assert run.curate(*STRIDE, *SMALL_CHUNKS) == 1
-    clips = {path: path.stat().st_mtime_ns for path in (run.out / "clips").iterdir()}
-    assert not any("motion_score" in meta for meta in run.metas().values())
-    assert run.curate(*OPTIONS, "--reshard") == 1
-    assert {path: path.stat().st_mtime_ns for path in (run.out / "clips").iterdir()} == clips
-    assert run.metas().keys() == done.metas().keys()
-    for clip_id, meta in run.metas().items():
-        expected = json.dumps(done.metas()[clip_id]).replace(str(done.out), str(run.out))
-        assert meta == json.loads(expected)
-
-
-def test_a_filter_turned_on_later_decides_from_stored_scores(raw: Path, tmp_path: Path) -> None:
-    source = tmp_path / "raw"
-    source.mkdir()
-    (source / "sound.mp4").write_bytes((raw / "sub dir" / "sound #1.mp4").read_bytes())
-    run = Curated.below(tmp_path, source)
-    scored = (*STRIDE, "--motion_filter", "score-only", "--generate_previews")
-    assert run.curate(*scored) == 0
-    kept = {path.name for path in (run.out / "clips").iterdir()}
-    assert len(kept) == 3
-    enabled = (*STRIDE, "--motion_filter", "enable", "--motion_global_mean_threshold", "9")
-    assert run.curate(*enabled) == 0
-    assert not list((run.out / "clips").iterdir())
-    assert {path.name for path in (run.out / "filtered_clips").iterdir()} == kept
-    for meta in run.metas().values():
-        assert meta["rejection"]["filter"] == "motion"
-        assert meta["rejection"]["threshold"] == 9
-        assert "/filtered_clips/" in meta["clip_location"]
-    assert run.read("summary.json")["total_num_clips_filtered_by_motion"] == 3
-
-
 def test_ids_do_not_depend_on_the_folder_with_an_id_root(raw: Path, tmp_path: Path) -> None:
     runs = []
     for name in ("one", "two"):
@@ -211,38 +177,3 @@ def test_ids_do_not_depend_on_the_folder_with_an_id_root(raw: Path, tmp_path: Pa
         runs.append(run)
     assert runs[0].trees() == runs[1].trees()
     assert runs[0].metas().keys() == runs[1].metas().keys()
-
-
-def test_a_changed_threshold_is_decided_again_when_accepted(raw: Path, tmp_path: Path) -> None:
-    source = tmp_path / "raw"
-    source.mkdir()
-    (source / "sound.mp4").write_bytes((raw / "sub dir" / "sound #1.mp4").read_bytes())
-    run = Curated.below(tmp_path, source)
-    strict = (*STRIDE, "--motion_filter", "enable", "--motion_global_mean_threshold", "9")
-    assert run.curate(*strict, "--generate_previews") == 0
-    assert len(list((run.out / "filtered_clips").iterdir())) == 3
-    mild = (*STRIDE, "--motion_filter", "enable", "--motion_global_mean_threshold", "0")
-    mild = (*mild, "--motion_per_patch_min_256_threshold", "0")
-    assert run.curate(*mild, "--generate_previews") == 2, "a changed option stops the run"
-    assert run.curate(*mild, "--generate_previews", "--accept_changes") == 0
-    assert not list((run.out / "filtered_clips").iterdir())
-    fresh = Curated.below(tmp_path / "fresh", source)
-    assert fresh.curate(*mild, "--generate_previews") == 0
-    assert run.trees() == fresh.trees()
-
-
-def test_a_mended_source_is_planned_anew_when_failures_are_retried(tmp_path: Path) -> None:
-    source = tmp_path / "raw"
-    source.mkdir()
-    whole = make_video(tmp_path / "whole.mp4", VideoSpec(seconds=4, keyframe_every=25))
-    content = whole.read_bytes()
-    moov = content.index(b"moov") < content.index(b"mdat")
-    assert not moov, "the header comes last, so the file must be cut in its middle"
-    (source / "a.mp4").write_bytes(whole.read_bytes()[: len(content) // 2])
-    run = Curated.below(tmp_path, source)
-    assert run.curate(*STRIDE) == 1
-    (source / "a.mp4").write_bytes(content)
-    assert run.curate(*STRIDE) == 1, "nothing is tried again unasked"
-    assert run.curate(*STRIDE, "--retry_failed") == 0
-    assert len(run.metas()) == 2
-    assert not [path for path in (run.out / "failures").rglob("*") if path.is_file()]

@@ -8,7 +8,20 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from damages import CLIPS, LEFT_OVERS, RECORDS, SHARDS, STRAY, WHOLE, Victim, copied, cut, gone
+from damages import (
+    CLIPS,
+    LEFT_OVERS,
+    RECORDS,
+    SHARDS,
+    STRAY,
+    WHOLE,
+    Victim,
+    copied,
+    cut,
+    edit,
+    flip_member,
+    gone,
+)
 from independent_ledger import check
 from make_video import VideoSpec, make_video
 from run_command import Curated
@@ -150,3 +163,151 @@ def test_a_repair_and_the_same_command_give_the_same_bytes(
     assert ended.status == 0, ended.out
     assert run.trees() == trees
     assert check(run.out, run.dataset) == []
+
+
+def test_what_is_only_missing_needs_no_repair(
+    run: Curated, trees: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = Victim(run)
+    assert victim.ids
+    for name in (
+        "chunk_record_deleted",
+        "video_record_without_clips_deleted",
+        "tar_truncated",
+        "shard_commit_deleted",
+    ):
+        DAMAGES[name](victim)
+    ended = use(capsys, "verify", run.out)
+    assert ended.status == 1
+    assert "Nothing that is committed is damaged" in ended.out
+    assert "--repair" not in ended.out
+    assert run.curate(*OPTIONS) == 3
+    assert run.trees() == trees
+
+
+def test_an_unfinished_run_is_incomplete_and_the_same_command_goes_on(
+    run: Curated, trees: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = Victim(run)
+    lost = [victim.kept(4), victim.kept(5)]
+    # As a run leaves it that is killed in its second chunk, between an mp4 and its metadata.
+    gone(victim.chunk(1))
+    gone(victim.clip(lost[0]))
+    for clip_id in lost:
+        gone(victim.meta(clip_id))
+        shutil.rmtree(run.out / "previews" / clip_id)
+    shutil.rmtree(run.dataset)
+    record = (run.out / "runs" / "0001.json").rename(run.out / "runs" / "current.json")
+    edit(record, lambda content: [content.pop(name) for name in ("minutes", "ledger")])
+    gone(run.out / "summary.json")
+    before = listing(run.out)
+    ended = use(capsys, "verify", run.out)
+    assert ended.status == 1
+    assert "incomplete: 2 clips to do; run the same command again" in ended.out
+    assert f"2 of its 2 clips are to do: {lost[0]}, {lost[1]}" in ended.out
+    assert listing(run.out) == before
+    assert run.curate(*OPTIONS) == 3
+    assert run.trees() == trees
+
+
+def test_a_dataset_alone_is_verified_by_its_own_files(
+    run: Curated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = Victim(run)
+    commit = victim.commit(WHOLE)
+    assert use(capsys, "verify", run.dataset).status == 0
+    tar = flip_member(victim.tar(WHOLE, "video"), 1, "content")
+    ended = use(capsys, "verify", run.dataset)
+    assert ended.status == 1
+    assert f"shard resolution_lt_720/{WHOLE}/part_000000/000000.tar: {tar}: " in ended.out
+    assert use(capsys, "verify", run.dataset, "--repair").status == 1
+    assert not commit.exists()
+
+
+def test_a_moved_output_is_intact(
+    run: Curated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run.out, tmp_path / "moved")
+    shutil.copytree(run.dataset, tmp_path / "data")
+    assert use(capsys, "verify", tmp_path / "moved").status == 0
+    assert use(capsys, "verify", tmp_path / "data").status == 0
+
+
+def test_nothing_outside_the_root_is_touched(
+    run: Curated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victim = Victim(run)
+    outside = copied(victim.clip(victim.kept(0)), run.out.parent / "clips" / "outside.mp4")
+    shutil.copyfile(victim.clip(victim.kept(0)), run.out.parent / "x.webp")
+    for name in ("metadata_leads_outside", "preview_leads_outside", "run_record_leads_outside"):
+        DAMAGES[name](victim)
+    meta = victim.meta(victim.kept(0))
+    edit(meta, lambda content: content.update(clip_location=str(outside)))
+    before = listing(run.raw), outside.read_bytes()
+    assert use(capsys, "verify", run.out, "--repair").status == 1
+    assert (listing(run.raw), outside.read_bytes()) == before
+    assert (run.out.parent / "x.webp").exists()
+    shutil.rmtree(outside.parent)
+    (run.out.parent / "x.webp").unlink()
+
+
+def test_files_of_others_are_left_alone(run: Curated, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (run.out / "clips" / "notes.txt", run.out / "mine.json", run.dataset / "v0" / "x"):
+        path.write_text("mine")
+    os.mkfifo(run.out / "clips" / "pipe")
+    assert use(capsys, "verify", run.out).status == 0
+
+
+def test_a_run_at_work_is_mentioned_and_keeps_a_repair_out(
+    run: Curated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    DAMAGES["mp4_truncated"](Victim(run))
+    with hold_lease(lease_uri(str(run.out)), "run-at-work"):
+        ended = use(capsys, "verify", run.out)
+        assert ended.status == 1
+        assert "run-at-work" in ended.err
+        before = listing(run.out)
+        refused = use(capsys, "verify", run.out, "--repair")
+        assert refused.status == 1
+        refused.told("run-at-work", "works here")
+        assert listing(run.out) == before
+    assert "files removed" in use(capsys, "verify", run.out, "--repair").out
+
+
+@pytest.mark.parametrize(
+    ("words", "needles"),
+    [
+        ((), ("needs one path", "got nothing")),
+        (("--repair",), ("needs one path", "got nothing")),
+        (("a", "b"), ("needs one path", "got a, b")),
+        (("{out}", "--repiar"), ("--repiar", "did you mean repair?")),
+        (("{out}", "--limit=3"), ("--limit=3: verify has no such option",)),
+        (("{out}/nowhere",), ("there is no such folder",)),
+        (("{out}/summary.json",), ("there is no such folder",)),
+        (("{raw}",), ("neither an output of split or curate", "nor a dataset")),
+    ],
+)
+def test_wrong_use(
+    words: tuple[str, ...],
+    needles: tuple[str, ...],
+    run: Curated,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended: Ended = use(capsys, "verify", *(word.format(out=run.out, raw=run.raw) for word in words))
+    assert ended.status == 2
+    ended.told(*needles)
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = use(capsys, "verify", "--help")
+    assert ended.status == 0
+    for words in ("verify OUT [--repair]", "same bytes", "  0 ", "  1 ", "  2 "):
+        assert words in ended.out, words
+    assert "verify OUT [--repair]" in use(capsys, "--help").out
+
+
+def test_repair_may_stand_before_the_path(run: Curated, capsys: pytest.CaptureFixture[str]) -> None:
+    stray = copied(Victim(run).clip(Victim(run).kept(1)), Victim(run).clip(STRAY))
+    assert use(capsys, "verify", "--repair", run.out).status == 1
+    assert not stray.exists()
+    assert use(capsys, "verify", "--repair", run.out).status == 0

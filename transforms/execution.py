@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from transforms.media.child_limits import SILENCE_SECONDS
+from pydantic import model_validator
+
+from transforms.media.child_limits import SILENCE_SECONDS, START_MEMORY_MB
 from transforms.section import Section, ignored, option
 
 _WORKERS = "the number of workers is the runner's: --direct_num_workers, --parallelism"
@@ -17,7 +19,7 @@ class Execution(Section):
 
     child_memory_limit_mb: int | None = option(None, unit="MiB", ge=0)
     """Most memory of each process that probes or cuts videos, 0 = no limit; default: the machine's
-    memory divided by the number of its cores, at least 1024."""
+    memory divided by the number of its cores, at least 2048."""
     child_silence_limit_s: float = option(SILENCE_SECONDS, unit="seconds", gt=0)
     """A process that probes or cuts and shows no progress for so long is ended."""
     execution_mode: Literal["AUTO", "BATCH", "STREAMING"] = ignored(
@@ -28,3 +30,13 @@ class Execution(Section):
     """Upstream's downloads at once."""
     num_clip_writer_workers_per_node: int = ignored(8, instead=_WORKERS)
     """Upstream's uploads at once."""
+
+    @model_validator(mode="after")
+    def _children_can_start(self) -> Execution:
+        limit = self.child_memory_limit_mb
+        if limit and limit < START_MEMORY_MB:
+            raise ValueError(
+                f"child_memory_limit_mb: must be 0 (no limit) or at least {START_MEMORY_MB}, "
+                f"got {limit}"
+            )
+        return self

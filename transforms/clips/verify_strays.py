@@ -22,6 +22,7 @@ from transforms.layout import (
     meta_uri,
 )
 from transforms.storage.interface import NotFoundError
+from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative
 
 _UUID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -45,7 +46,9 @@ def verify_strays(clips: VerifiedClips, failed_clips: Failures, watch: Watch) ->
                 continue
             seen.add(identity)
             if not _awaits_its_plan(clips, clip_id, watch):
-                removes = clip_files(clips.root, clip_id)
+                files = clip_files(clips.root, clip_id)
+                # A pipe is listed as nothing: only what is a file goes.
+                removes = tuple(file for file in files if storage_for(file).exists(file))
                 yield Finding("clip", clip_id, uri, "no video was planned to give it", removes)
     yield from _records(clips)
     for clip_id, (uri, _) in failed_clips.items():

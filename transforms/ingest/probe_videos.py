@@ -54,7 +54,7 @@ class ProbeVideos(beam.PTransform):
 
 
 class _ProbeVideos(beam.DoFn):
-    """Holds one child, started for the first video that needs it."""
+    """Holds one child, started for the first video of a bundle that needs it."""
 
     def __init__(self, limits: ChildLimits, context: RunContext) -> None:
         self._limits = limits
@@ -64,7 +64,13 @@ class _ProbeVideos(beam.DoFn):
     def process(self, video: Video) -> Iterator[ProbedVideo]:
         yield from skip_failed("probe", self._probe_and_count, self._context)(video)
 
+    def finish_bundle(self) -> None:
+        # All videos of a listing are one bundle: what follows is hours of cutting beside the child.
+        if self._prober is not None:
+            self._prober.end_children()
+
     def teardown(self) -> None:
+        # Called also after an exception of a later step, which skips finish_bundle.
         if self._prober is not None:
             self._prober.close()
             self._prober = None

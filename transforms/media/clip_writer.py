@@ -16,6 +16,7 @@ from av.video.frame import PictureType
 from transforms.errors import MediaError
 from transforms.media.audio import AudioSource
 from transforms.media.encode import EncodeSettings, Picture, add_video_stream
+from transforms.media.out_of_memory import raise_if_memory_is_scarce
 from transforms.media.upright import Upright, upright_aspect
 from transforms.records import VideoFacts
 
@@ -126,6 +127,7 @@ class ClipWriter:
         try:
             packets = self._video.encode(frame)
         except (av.error.ExternalError, av.error.ArgumentError, av.error.InvalidDataError) as error:
+            raise_if_memory_is_scarce(error)
             raise MediaError(
                 "encode_failed",
                 f"{self._video.codec_context.name} could not encode frame {self.num_frames} of "

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import errno
 
+from transforms.media.child_limits import MIB, memory_left
+
 OUT_OF_MEMORY_STATUS = 77
 """Exit status of a child that could not get the memory it asked for."""
+
+SCARCE_BYTES = 64 * MIB
+"""With less than this left, an encoder that fails without a reason has failed for want of it."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -31,3 +36,15 @@ def raise_if_out_of_memory(error: BaseException) -> None:
     """
     if is_out_of_memory(error):
         raise MemoryError("not enough memory") from error
+
+
+def raise_if_memory_is_scarce(error: BaseException) -> None:
+    """Let an error of a library that keeps its reasons to itself through only if memory is left.
+
+    x264, for one, calls every failure alike. To be called while the library's memory is still held.
+
+    Raises:
+        MemoryError: Hardly any memory is left to this process.
+    """
+    if memory_left() < SCARCE_BYTES:
+        raise MemoryError("hardly any memory is left") from error

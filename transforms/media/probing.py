@@ -18,7 +18,7 @@ from transforms.records import Video, VideoFacts
 
 
 class Prober:
-    """Probes videos in children, each started when a video needs it and kept until ``close``.
+    """Probes videos in children, each started when a video needs it and kept for the next ones.
 
     As many threads as there are children may use it at once; further ones wait. The children end
     with this process, however it ends.
@@ -70,11 +70,18 @@ class Prober:
         job_id = f"stretch-{video.video_uuid}"
         return self._ask(StretchJob(job_id, video.uri, facts, str(path)))
 
-    def close(self) -> None:
-        """End every child at once."""
-        self._children.kill_all()
+    def end_children(self) -> None:
+        """End the children, which take memory; the next video that needs one gets a new one.
+
+        Nobody may be probing.
+        """
         for lane in self._lanes:
             lane.close()
+
+    def close(self) -> None:
+        """End every child at once; none is started any more."""
+        self._children.kill_all()
+        self.end_children()
         self._children.remove_logs()
 
     def __enter__(self) -> Prober:
