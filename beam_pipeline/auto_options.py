@@ -34,7 +34,7 @@ def resolve_auto(config: PipelineConfig) -> tuple[dict[str, dict[str, Any]], lis
         # Upstream's default is the model; an output remembers which algorithm it was made with.
         lines.append(
             f"splitting_algorithm: {config.splitting.splitting_algorithm} by default "
-            "(shots by TransNetV2 are not built yet)"
+            "(shots are found with transnetv2, or without a model with content)"
         )
     return resolved, lines
 

@@ -43,7 +43,7 @@ def from_plain(kind: type[Record], plain: Any) -> Record:
 
     Raises:
         TypeError: The type is none of these, or the value is not of the type.
-        KeyError: A field of the dataclass is missing.
+        KeyError: A field of the dataclass is missing that has no default.
     """
     return cast(Record, _restore(kind, plain))
 
@@ -75,8 +75,17 @@ def _restore_value(kind: Any, plain: Any) -> Any:
 
 def _restore_record(kind: type, plain: Any) -> Any:
     hints = _hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    return kind(**{name: _restore(hints[name], plain[name]) for name in names})
+    values = {
+        field.name: _restore(hints[field.name], plain[field.name])
+        for field in dataclasses.fields(kind)
+        # A missing field that has a default gets it.
+        if field.name in plain or _is_needed(field)
+    }
+    return kind(**values)
+
+
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _restore_tuple(arguments: tuple[Any, ...], plain: Any) -> tuple[Any, ...]:

@@ -61,7 +61,12 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     with open_looker(config, prepared, num_videos=len(selection.videos)) as looker:
         outlook = look_ahead(config, prepared, selection, looker)
         lines = [*outlook_lines(outlook, absolute(paths[0]))]
-        if outlook.left:
+        if prepared.detection is not None:
+            lines.append(
+                "  clips       known when shots are found: all videos without a plan are decoded "
+                "once for that"
+            )
+        elif outlook.left:
             prediction = predict_split(
                 config, prepared, outlook, looker, start_seconds=start_seconds
             )

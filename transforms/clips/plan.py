@@ -31,6 +31,8 @@ class Plan:
     """Half-open ranges of chunk indices that share an entry keyframe."""
     uncovered: tuple[tuple[float, float, str], ...]
     spans_fingerprint: str
+    transitions: tuple[tuple[int, int], ...] = ()
+    """Gradual transitions between shots, in frames, half-open; left out of the file if empty."""
 
     def chunk_spans(self, chunk_index: int) -> tuple[Span, ...]:
         """Return the planned clips of a chunk."""
@@ -80,7 +82,10 @@ def run_ranges(entry_keyframes: Sequence[int]) -> list[tuple[int, int]]:
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
     """Return a plan as JSON values."""
-    return {"schema_version": SCHEMA_VERSION, **to_plain(plan)}
+    plain = to_plain(plan)
+    if not plan.transitions:
+        del plain["transitions"]
+    return {"schema_version": SCHEMA_VERSION, **plain}
 
 
 def read_plan(uri: str) -> Plan:
@@ -111,4 +116,5 @@ def make_plan(
         runs=tuple(runs),
         uncovered=split.uncovered,
         spans_fingerprint=spans_fingerprint,
+        transitions=split.transitions,
     )

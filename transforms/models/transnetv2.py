@@ -114,7 +114,14 @@ def load_network(weights: Path) -> Any:
 class TransNetV2Handler(ExactHandler[SegmentFrames, Scores, ShotScorer]):
     """Runs the network on segments; the scores of a segment are ``(T, 2)``."""
 
-    def __init__(self, weights: Path, *, device: str, num_threads: int) -> None:
+    def __init__(self, weights: Path, *, num_threads: int, device: str | None = None) -> None:
+        """Keep what to load.
+
+        Args:
+            weights: File of weights.
+            num_threads: Windows scored side by side on a processor.
+            device: ``cpu`` or ``cuda``; None: ``cuda`` where the worker has it.
+        """
         # A segment keeps all threads busy by itself.
         super().__init__(batch_size=1, example_bytes=1024)
         self._weights = weights
@@ -123,7 +130,10 @@ class TransNetV2Handler(ExactHandler[SegmentFrames, Scores, ShotScorer]):
 
     def load_model(self) -> ShotScorer:
         """Load the network, once per process."""
-        return ShotScorer(self._weights, device=self._device, num_threads=self._threads)
+        import torch  # noqa: PLC0415
+
+        device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return ShotScorer(self._weights, device=device, num_threads=self._threads)
 
     def predict(self, examples: Sequence[SegmentFrames], model: ShotScorer) -> list[Scores]:
         """Return each segment's scores."""
