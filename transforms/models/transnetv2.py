@@ -102,8 +102,11 @@ def load_network(weights: Path) -> Any:
     try:
         stored = torch.load(weights, map_location="cpu", weights_only=True)
         network.load_state_dict(renamed_weights(stored))
-    except (OSError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, EOFError, RuntimeError, AttributeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):
+            # What torch says goes on to advise loading it unsafely.
+            reason = "it is no file of weights alone"
         raise PreflightError(
             f"{weights}: does not hold the weights of TransNetV2 ({reason}); needed is the file "
             f"{FILE_NAME} of the public PyTorch port"
