@@ -20,6 +20,7 @@ from wrong_use import environment, use, use_process
 
 from beam_pipeline.cli import main
 from transforms.faults import FAULT_VARIABLE
+from transforms.formats.catalogue import kinds_of
 
 SHORT = (
     *("--splitting_algorithm", "content", "--no-predict"),
@@ -135,6 +136,13 @@ def test_the_output_is_whole(done: Split, capsys: pytest.CaptureFixture[str]) ->
     assert check(done.out, None) == []
     ended = use(capsys, "verify", done.out)
     assert ended.status == 0, ended.err
+
+
+def test_every_file_is_as_the_formats_say(done: Split) -> None:
+    for path in (path for path in done.out.rglob("*") if path.is_file()):
+        (kind,) = kinds_of("output", path.relative_to(done.out).as_posix())
+        if kind.document is not None:
+            kind.document.model_validate_json(path.read_bytes())
 
 
 def test_shots_too_short_for_a_clip_are_listed(done: Split) -> None:
