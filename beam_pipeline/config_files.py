@@ -10,11 +10,18 @@ from typing import Any
 import yaml
 
 from transforms.errors import UsageError
-from transforms.json_parsing import check_depth, parse_json
+from transforms.json_parsing import MAX_DEPTH, parse_json
 
 SUFFIXES = (".json", ".yaml", ".yml")
 MAX_CONFIG_BYTES = 1 << 20
 """Largest configuration file that is read."""
+_OPENING = (
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+)
+_CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndToken)
 
 
 @dataclass(frozen=True)
@@ -123,18 +130,23 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def _parse_yaml(path: Path, text: str) -> Any:
     try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            # A few lines of them can stand for more values than there is memory.
-            raise UsageError(f"{path}: has a YAML alias (*name); write the values out")
-        value = yaml.load(text, Loader=_UniqueKeys)
-        check_depth(value)
+        _refuse_bombs(path, text)
+        return yaml.load(text, Loader=_UniqueKeys)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise UsageError(f"{path}{where}: is not YAML: {problem}") from error
-    except RecursionError as error:
-        raise UsageError(f"{path}: lists and mappings nest too deep") from error
     except ValueError as error:  # a date that there is not, a number of thousands of digits
         raise UsageError(f"{path}: is not YAML: {error}") from error
-    return value
+
+
+def _refuse_bombs(path: Path, text: str) -> None:
+    """Raise ``UsageError`` for a YAML text of which little stands for more than memory or time."""
+    depth = 0
+    for token in yaml.scan(text):
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > MAX_DEPTH:
+            raise UsageError(f"{path}: lists and mappings nest deeper than {MAX_DEPTH}")
+        if isinstance(token, yaml.AliasToken):
+            raise UsageError(f"{path}: has a YAML alias (*name); write the values out")

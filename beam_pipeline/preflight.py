@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import uuid
 from pathlib import Path
@@ -16,6 +15,7 @@ from transforms.ingest.list_videos import VideoInput, list_videos
 from transforms.layout import METAS, summary_uri
 from transforms.machine_locks import lock_folder
 from transforms.storage.interface import StorageError
+from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import absolute, is_inside, join, relative, scheme_of
 
@@ -111,23 +111,18 @@ def check_writable(output_uri: str, *, name: str) -> None:
     Nothing is left behind: folders that this makes are removed again.
     """
     uri = absolute(output_uri)
-    probe = join(uri, ".work", f"probe-{uuid.uuid4().hex}")
+    probe = join(uri, ".work", f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     storage = storage_for(uri)
     if not scheme_of(uri) and Path(uri).exists() and not Path(uri).is_dir():
         raise PreflightError(f"{name}={uri}: is a file, not a folder; give another path")
-    missing = [] if scheme_of(uri) else _missing_folders(Path(probe).parent)
     try:
-        storage.write(probe, b"x")
-        storage.delete(probe)
+        with storage.new_folders(probe):
+            storage.write(probe, b"x")
+            storage.delete(probe)
     except StorageError as error:
         raise PreflightError(
             f"{name}={uri}: cannot be written to ({error}); mend that, or give another folder"
         ) from error
-    finally:
-        # What was never made, or what another run has written to meanwhile, is no concern here.
-        for folder in missing:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
 
 
 def check_split_output(input_uri: str, annotation_version: str) -> None:
@@ -150,7 +145,9 @@ def check_dataset_root(output_uri: str, annotation_version: str) -> None:
     uri = absolute(output_uri)
     version = rf"(v\d+|{re.escape(annotation_version)})"
     found = next(iter(storage_for(uri).list(uri)), None)
-    if found is not None and not re.match(rf"(\.work/)?{version}/", relative(found.uri, uri)):
+    # A run that was killed left unfinished tars in .work/staging.
+    ours = rf"(\.work/(staging/)?)?{version}/"
+    if found is not None and not re.match(ours, relative(found.uri, uri)):
         raise PreflightError(
             f"output_dataset_path={uri}: holds something else already, e.g. {found.uri}; "
             "give a new or an empty folder"
@@ -176,8 +173,3 @@ def check_scratch(configured: str | None, input_uri: str) -> None:
 def _check_there(uri: str, *, name: str, what: str) -> None:
     if not scheme_of(uri) and not Path(uri).exists():
         raise PreflightError(f"{name}={uri}: no such file or folder; give {what}")
-
-
-def _missing_folders(folder: Path) -> list[Path]:
-    """Return the folders on this path that are not there, the deepest first."""
-    return [path for path in (folder, *folder.parents) if not path.exists()]

@@ -35,6 +35,11 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
         LeaseLostError: Another run has taken over the output.
         LedgerError: Something that was planned is neither committed nor failed.
     """
+    with syncing(config.run.fsync):
+        return _run(pipeline, config, beam_flags)
+
+
+def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     started_at = time.monotonic()
     leases = lease_uris(config)
     # Before anything that takes its time: a second run into the same output is told at once.
@@ -46,7 +51,6 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
         print(line, file=sys.stderr)
     run_id = new_run_id()
     with contextlib.ExitStack() as held:
-        held.enter_context(syncing(config.run.fsync))
         for uri in leases:
             held.enter_context(hold_lease(uri, run_id))
         direct.prepare(beam_flags)

@@ -175,7 +175,7 @@ class Scene:
     ) -> Iterator[subprocess.Popen[bytes]]:
         with (self._folder / "out").open("wb") as out, (self._folder / "err").open("wb") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "beam_pipeline", self._command, *self._arguments(), *options],
+                [sys.executable, "-m", "beam_pipeline", *self._arguments(), *options],
                 env=self._environment(fault),
                 stdout=out,
                 stderr=err,
@@ -195,7 +195,8 @@ class Scene:
             "output_clip_path": self.curated.out,
             "scratch_path": self.scratch,
         }
-        return [*(f"--{name}={path}" for name, path in named.items()), *OPTIONS]
+        paths = [f"--{name}={path}" for name, path in named.items()]
+        return [self._command, *paths, *OPTIONS]
 
     def _environment(self, fault: str) -> dict[str, str]:
         return environment(

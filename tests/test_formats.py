@@ -387,7 +387,7 @@ REASONS = re.compile(r'(?:MediaError\(|Dropped\(clip_id,|_error\(|Failure\("cut"
 
 
 def test_pages_name_every_reason_of_a_failure_and_of_a_dropped_clip() -> None:
-    pages = [FORMATS.parent / name for name in ("formats.md", "resume.md")]
+    pages = [FORMATS.parent / name for name in ("formats.md", "resume-and-failures.md")]
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
     sources = sorted(Path(transforms.__path__[0]).rglob("*.py"))
     reasons = {reason for path in sources for reason in REASONS.findall(path.read_text())}
@@ -396,7 +396,7 @@ def test_pages_name_every_reason_of_a_failure_and_of_a_dropped_clip() -> None:
 
 
 def test_resume_page_names_what_may_differ_between_runs() -> None:
-    page = (FORMATS.parent / "resume.md").read_text(encoding="utf-8")
+    page = (FORMATS.parent / "resume-and-failures.md").read_text(encoding="utf-8")
     exempt = (*EXEMPT_PATTERNS, *EXEMPT_SUMMARY_FIELDS, *EXEMPT_FAILURE_FIELDS)
     assert [name for name in exempt if f"`{name}`" not in page] == []
 

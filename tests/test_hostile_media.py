@@ -22,7 +22,7 @@ from benchmarks.process_tree import Cost, measure
 
 NUM_RUNS, CASES_PER_RUN = 3, 100
 SECONDS_PER_RUN = 170
-MAX_BYTES = 1_200_000_000
+MAX_BYTES = 700_000_000
 """Of all processes of a run at a time, what they share counted in each."""
 VALID = ("faststart.mp4", "hevc.mov", "b_frames.mkv", "vp9.webm", "mpeg2.ts", "mpeg4.avi")
 _CASES = broken_media.names(NUM_RUNS * CASES_PER_RUN)

@@ -14,6 +14,8 @@ from kill_harness import MULTI, AtKill, Scene
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
+from beam_pipeline.preflight import check_dataset_root
+
 NUM_MOMENTS = 10
 SEED = 41
 SPECS = {
@@ -85,48 +87,48 @@ def clips_there(scene: Scene, num_clips: int) -> Callable[[], bool]:
     return lambda: len(list(scene.curated.out.glob("metas/v0/*.json"))) >= num_clips
 
 
-class TestMoments:
-    """Nine moments while clips are cut, drawn one from each ninth of the output's bytes, and one
-    while tars are written."""
+def moments(whole: Whole) -> list[int]:
+    """Return bytes at which to kill: one drawn from each ninth of the output's bytes, while clips
+    are cut, and one from those of the dataset, while tars are written."""
+    drawn = random.Random(SEED)
+    cutting = [(part + drawn.random()) / 9 * whole.num_bytes_of_output for part in range(9)]
+    packing = drawn.uniform(whole.num_bytes_of_output, whole.num_bytes)
+    return [int(moment) for moment in (*cutting, packing)]
 
-    @staticmethod
-    def moments(whole: Whole) -> list[int]:
-        drawn = random.Random(SEED)
-        cutting = [(part + drawn.random()) / 9 * whole.num_bytes_of_output for part in range(9)]
-        packing = drawn.uniform(whole.num_bytes_of_output, whole.num_bytes)
-        return [int(moment) for moment in (*cutting, packing)]
 
-    @staticmethod
-    def modes(number: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the runner mode to kill in and the one to go on in."""
-        pairs = [((), MULTI), (MULTI, ()), ((), ()), ((), ())]
-        return pairs[number % len(pairs)]
+def modes(number: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the runner mode to be killed in and the one to go on in."""
+    pairs = [((), MULTI), (MULTI, ()), ((), ()), ((), ())]
+    return pairs[number % len(pairs)]
 
-    @pytest.fixture(scope="class")
-    def killed(self, raw: Path, whole: Whole) -> list[tuple[Scene, AtKill]]:
-        """Return ten outputs, each killed at its moment."""
-        outputs = []
-        for number, moment in enumerate(self.moments(whole)):
-            scene = Scene(raw.parent / f"moment-{number}", raw)
-            at_kill = scene.kill_when(bytes_there(scene, moment), *self.modes(number)[0])
-            outputs.append((scene, at_kill))
-        return outputs
 
-    def test_they_lie_in_the_midst_of_the_work(self, killed: list[tuple[Scene, AtKill]]) -> None:
-        assert len(killed) == NUM_MOMENTS
-        commits = [len(at_kill.clips) for _, at_kill in killed]
-        assert sum(0 < number < NUM_CLIPS for number in commits) >= 7, commits
-        busy = [min(at_kill.num_children, at_kill.num_open_runs) for _, at_kill in killed]
-        assert sum(number > 1 for number in busy) >= 2, busy
+@pytest.fixture(scope="module")
+def killed(raw: Path, whole: Whole) -> list[tuple[Scene, AtKill]]:
+    """Return ten outputs, each killed at its moment."""
+    outputs = []
+    for number, moment in enumerate(moments(whole)):
+        scene = Scene(raw.parent / f"moment-{number}", raw)
+        at_kill = scene.kill_when(bytes_there(scene, moment), *modes(number)[0])
+        outputs.append((scene, at_kill))
+    return outputs
 
-    @pytest.mark.parametrize("number", range(NUM_MOMENTS))
-    def test_the_same_command_goes_on(
-        self, number: int, killed: list[tuple[Scene, AtKill]], whole: Whole
-    ) -> None:
-        scene, at_kill = killed[number]
-        ended = scene.run(*self.modes(number)[1])
-        assert ended.status == 0, ended.err
-        scene.check_finished(whole.trees, [at_kill])
+
+def test_the_moments_lie_in_the_midst_of_the_work(killed: list[tuple[Scene, AtKill]]) -> None:
+    assert len(killed) == NUM_MOMENTS
+    commits = [len(at_kill.clips) for _, at_kill in killed]
+    assert sum(0 < number < NUM_CLIPS for number in commits) >= 7, commits
+    busy = [min(at_kill.num_children, at_kill.num_open_runs) for _, at_kill in killed]
+    assert sum(number > 1 for number in busy) >= 2, busy
+
+
+@pytest.mark.parametrize("number", range(NUM_MOMENTS))
+def test_after_a_kill_at_any_moment_the_same_command_goes_on(
+    number: int, killed: list[tuple[Scene, AtKill]], whole: Whole
+) -> None:
+    scene, at_kill = killed[number]
+    ended = scene.run(*modes(number)[1])
+    assert ended.status == 0, ended.err
+    scene.check_finished(whole.trees, [at_kill])
 
 
 class TestPoints:
@@ -148,8 +150,7 @@ class TestPoints:
     def test_between_plan_and_reshuffle(self, scene: Scene, whole: Whole) -> None:
         at_kill = scene.kill_at("planned:b.mp4")
         plans = list((scene.curated.out / ".work" / "plans").iterdir())
-        assert [json.loads(path.read_text())["video"]["rel"] for path in sorted(plans)]
-        assert 1 <= len(plans) < 4
+        assert "b.mp4" in [json.loads(path.read_text())["video"]["rel"] for path in plans]
         assert not at_kill.clips
         self.goes_on(scene, whole, at_kill, *MULTI)
 
@@ -225,6 +226,16 @@ def test_curate_killed_after_its_split_half_packs_the_same_keys(scene: Scene, wh
     scene.check_finished(whole.trees, [at_kill])
 
 
+def test_curate_killed_while_it_builds_tars_packs_the_same_keys(scene: Scene, whole: Whole) -> None:
+    staging = scene.curated.dataset / ".work" / "staging"
+    at_kill = scene.kill_when(lambda: bool(list(staging.rglob("*.tar"))))
+    assert not list(scene.curated.dataset.rglob("wdinfo*"))
+    ended = scene.run()
+    assert ended.status == 0, ended.err
+    assert keys(scene.curated) == keys(whole.curated)
+    scene.check_finished(whole.trees, [at_kill])
+
+
 def test_limit_2_killed_and_run_again_gives_exactly_two_videos(scene: Scene, whole: Whole) -> None:
     at_kill = scene.kill_when(clips_there(scene, 4), "--limit", "2")
     assert len(at_kill.clips) < 22
@@ -239,6 +250,13 @@ def test_limit_2_killed_and_run_again_gives_exactly_two_videos(scene: Scene, who
         for rel in (f"out/clips/{clip_id}.mp4", f"out/metas/v0/{clip_id}.json"):
             assert found[rel] == whole.trees[rel]
     scene.check_nothing_lost([at_kill])
+
+
+def test_unfinished_tars_do_not_bar_the_next_run(tmp_path: Path) -> None:
+    unfinished = tmp_path / ".work" / "staging" / "v0" / ".tmp-abc" / "video.tar"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_bytes(b"0")
+    check_dataset_root(str(tmp_path), "v0")
 
 
 def keys(curated: Curated) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""One run at a time works in an output; a dead run's lease is taken over, a lost one stops a run."""
+"""One run at a time works in an output: a dead one's lease is taken over, a lost one stops it."""
 
 from __future__ import annotations
 
@@ -136,9 +136,13 @@ class TestGivenBack:
     def test_when_the_run_ends_by_itself(
         self, error: type[BaseException], uri: str, tmp_path: Path
     ) -> None:
-        with pytest.raises(error), hold_lease(uri, "run"):
-            assert Path(uri).exists()
-            raise error
+        def run() -> None:
+            with hold_lease(uri, "run"):
+                assert Path(uri).exists()
+                raise error
+
+        with pytest.raises(error):
+            run()
         assert listing(tmp_path) == {}, "the folders that were made for it are gone too"
 
     def test_not_when_another_run_has_it(self, uri: str) -> None:
@@ -198,10 +202,10 @@ class TestDead:
     ) -> None:
         # The process is surely gone here, but that says nothing of its own machine.
         write_foreign(uri, **{what: "another", "process_start": "1"})
-        with pytest.raises(PreflightError, match="run foreign .* on elsewhere"):
+        with pytest.raises(PreflightError, match=r"run foreign .* on elsewhere"):
             hold_lease(uri, "run").__enter__()
         os.utime(uri, (time.time() - 50, time.time() - 50))
-        with pytest.raises(PreflightError, match="heard of 5. s ago"):
+        with pytest.raises(PreflightError, match=r"heard of 5. s ago"):
             hold_lease(uri, "run").__enter__()
         with hold_lease(uri, "run", dead_after_seconds=40):
             pass
@@ -296,7 +300,7 @@ class TestHeartbeat:
             raise_if_lost(uri, "run")
             write_foreign(uri, "taker")
             assert not renew(uri, "run")
-            with pytest.raises(LeaseLostError, match="run taker .* on elsewhere"):
+            with pytest.raises(LeaseLostError, match=r"run taker .* on elsewhere"):
                 raise_if_lost(uri, "run")
             raise_if_lost(uri, "another run")
 

@@ -71,7 +71,7 @@ class Lossy(beam.PTransform):
         return elements | beam.Filter(lambda element, loses: not loses(element), self.loses)
 
 
-def attach(monkeypatch: pytest.MonkeyPatch, stage: type, loses: Callable[[Any], bool]) -> None:
+def attach(monkeypatch: pytest.MonkeyPatch, stage: Any, loses: Callable[[Any], bool]) -> None:
     """Put the lossy step behind a stage."""
     expand = stage.expand
     monkeypatch.setattr(stage, "expand", lambda self, before: expand(self, before) | Lossy(loses))
@@ -145,8 +145,10 @@ def test_runs_lost_behind_the_plan(
     complete(run, whole, monkeypatch)
 
 
-@pytest.mark.parametrize("stage", [CutChunks, FilterMotion])
-@pytest.mark.parametrize("how_many", ["first", "last", "all"])
+@pytest.mark.parametrize(
+    ("stage", "how_many"),
+    [(CutChunks, "first"), (CutChunks, "all"), (FilterMotion, "last"), (FilterMotion, "all")],
+)
 def test_clips_lost_behind_the_cut(
     stage: type,
     how_many: str,
@@ -212,8 +214,9 @@ def is_batch(clip_id: str | None, element: Any) -> bool:
 def is_rows(clip_id: str | None, element: Any) -> bool:
     """Return whether these are the rows of a clip, on their way to the planner, or any rows."""
     rows = element[1] if isinstance(element, tuple) else None
-    found = isinstance(rows, RowsFile)
-    return found and (clip_id is None or clip_id in load_rows(rows.uri).clips())
+    if not isinstance(rows, RowsFile):
+        return False
+    return clip_id is None or clip_id in load_rows(rows.uri).clips()
 
 
 def is_sample(clip_id: str, first: int, element: Any) -> bool:

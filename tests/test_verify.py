@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
+import random
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
-from damages import (
-    CLIPS,
-    LEFT_OVERS,
-    RECORDS,
-    SHARDS,
-    STRAY,
-    WHOLE,
-    Victim,
-    copied,
-    cut,
-    edit,
-    flip_member,
-    gone,
-)
+from damage_cases import CLIPS, LEFT_OVERS, RECORDS, SHARDS, STRAY, WHOLE
+from damages import Victim, copied, cut, edit, flip_member, gone
 from independent_ledger import check
 from make_video import VideoSpec, make_video
 from run_command import Curated
 from wrong_use import Ended, listing, use
 
+from transforms.formats.catalogue import Place, kinds_of
 from transforms.layout import lease_uri
 from transforms.lease import hold_lease
 
@@ -311,3 +304,48 @@ def test_repair_may_stand_before_the_path(run: Curated, capsys: pytest.CaptureFi
     assert use(capsys, "verify", "--repair", run.out).status == 1
     assert not stray.exists()
     assert use(capsys, "verify", "--repair", run.out).status == 0
+
+
+GARBAGE = (b"[]", b"null", b'{"a": 1}', b"\xff\xfe", b'{"a": NaN}', b"[" * 100_000, b'"x"')
+WEIRD: tuple[Any, ...] = (None, [], {}, "x", -1, "../../../etc/passwd", [None], [["a"]], 1e300)
+
+
+def _a_file_of_each_kind(run: Curated) -> list[Path]:
+    found: dict[str, Path] = {}
+    places: tuple[tuple[Place, Path], ...] = (("output", run.out), ("dataset", run.dataset))
+    for place, root in places:
+        for path in sorted(root.rglob("*.json")):
+            for kind in kinds_of(place, path.relative_to(root).as_posix()):
+                found.setdefault(f"{place} {kind.path}", path)
+    return list(found.values())
+
+
+def test_files_full_of_garbage_are_findings(
+    run: Curated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [path for path in _a_file_of_each_kind(run) if "performance" not in path.name]
+    assert len(paths) == 15
+    for path, garbage in zip(paths, itertools.cycle(GARBAGE)):
+        before = path.read_bytes()
+        path.write_bytes(garbage)
+        ended = use(capsys, "verify", run.out)
+        assert ended.status == 1, path
+        assert str(path) in ended.out
+        path.write_bytes(before)
+
+
+def test_fields_of_any_type_and_value_end_no_verification(
+    run: Curated, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choice = random.Random(0)
+    for path in _a_file_of_each_kind(run):
+        before = path.read_bytes()
+        for _ in range(3):
+            content = json.loads(before)
+            name = choice.choice(sorted(content))
+            content[name] = choice.choice(WEIRD)
+            path.write_text(json.dumps(content))
+            ended = use(capsys, "verify", run.out)
+            assert ended.status in (0, 1), (path, name, content[name])
+            assert "Traceback" not in ended.err
+        path.write_bytes(before)

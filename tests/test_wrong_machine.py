@@ -277,11 +277,13 @@ def test_an_interrupted_run_leaves_no_process_and_goes_on(
     assert ended.status == 130
     ended.told("Interrupted. The same command goes on from here")
     assert not list(scratch.iterdir())
+    assert not list(out.rglob("lease.json")), "the next run need not find out who is gone"
     finished = {path: path.stat().st_mtime_ns for path in (out / "metas/v0").iterdir()}
     assert len(finished) < 20, "it was over before the signal came"
 
     assert use_process(*split(long_source, out)).status == 0
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    assert not list(out.rglob(".tmp-*"))
     assert tree(out, {"<out>": out}) == uninterrupted
 
 

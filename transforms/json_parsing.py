@@ -46,7 +46,7 @@ def parse_json(text: str | bytes) -> Any:
 def check_depth(value: Any) -> None:
     """Raise ``ValueError`` when a value nests deeper than ``MAX_DEPTH``."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _containers_in(outer)]
         if not level:
             return

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import types
 import typing
 from fractions import Fraction
 from typing import Any, TypeVar, cast
 
 Record = TypeVar("Record")
+# Fraction itself would compute "1e999999999", and divide by zero.
+_FRACTION = re.compile(r"-?\d{1,1000}/0*[1-9]\d{0,1000}")
 
 
 def to_plain(value: Any) -> Any:
@@ -43,7 +46,8 @@ def from_plain(kind: type[Record], plain: Any) -> Record:
 
     Raises:
         TypeError: The type is none of these, or the value is not of the type.
-        KeyError: A field of the dataclass is missing that has no default.
+        ValueError: A tuple has another length.
+        KeyError: A field of the dataclass is missing.
     """
     return cast(Record, _restore(kind, plain))
 
@@ -56,6 +60,8 @@ def _restore(kind: Any, plain: Any) -> Any:
         return None if plain is None else _restore(_without_none(arguments), plain)
     if origin is tuple:
         return _restore_tuple(arguments, plain)
+    if origin is dict and not isinstance(plain, dict):
+        raise TypeError(f"need a mapping, got {plain!r:.100}")
     if origin is dict:
         return {key: _restore(arguments[1], item) for key, item in plain.items()}
     return _restore_value(kind, plain)
@@ -64,31 +70,26 @@ def _restore(kind: Any, plain: Any) -> Any:
 def _restore_value(kind: Any, plain: Any) -> Any:
     if typing.get_origin(kind) is typing.Literal and plain in typing.get_args(kind):
         return plain
-    if kind is Fraction and isinstance(plain, str):
+    if kind is Fraction and isinstance(plain, str) and _FRACTION.fullmatch(plain):
         return Fraction(plain)
     if kind is float and isinstance(plain, int | float):
         return float(plain)
     if kind in (str, int, bool) and isinstance(plain, kind):
         return plain
-    raise TypeError(f"need a value of type {kind}, got {plain!r}")
+    raise TypeError(f"need a value of type {kind}, got {plain!r:.100}")
 
 
 def _restore_record(kind: type, plain: Any) -> Any:
+    if not isinstance(plain, dict):
+        raise TypeError(f"need the fields of {kind.__name__}, got {plain!r:.100}")
     hints = _hints(kind)
-    values = {
-        field.name: _restore(hints[field.name], plain[field.name])
-        for field in dataclasses.fields(kind)
-        # A missing field that has a default gets it.
-        if field.name in plain or _is_needed(field)
-    }
-    return kind(**values)
-
-
-def _is_needed(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    names = [field.name for field in dataclasses.fields(kind)]
+    return kind(**{name: _restore(hints[name], plain[name]) for name in names})
 
 
 def _restore_tuple(arguments: tuple[Any, ...], plain: Any) -> tuple[Any, ...]:
+    if not isinstance(plain, list | tuple):
+        raise TypeError(f"need a list, got {plain!r:.100}")
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         return tuple(_restore(arguments[0], item) for item in plain)
     return tuple(_restore(kind, item) for kind, item in zip(arguments, plain, strict=True))

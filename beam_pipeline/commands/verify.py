@@ -18,7 +18,7 @@ from transforms.clips.verified_clips import VerifiedClips
 from transforms.clips.verify_output import is_output, verify_output
 from transforms.errors import UsageError
 from transforms.finding import Finding, remove
-from transforms.layout import lease_uri
+from transforms.layout import lease_uri, options_uri
 from transforms.lease import hold_lease, lease_holder
 from transforms.shards.layout import version_lease_uri
 from transforms.shards.options import DatasetRun
@@ -54,7 +54,7 @@ def run_verify(path: str, *, repair: bool) -> int:
         if output:
             found = verify_output(root, watch)
             findings, clips = found.findings, found.clips
-            datasets = list(_named_dataset(found.options, findings))
+            datasets = list(_named_dataset(root, found.options, findings))
         for dataset_root, version in datasets:
             uri = version_lease_uri(dataset_root, version)
             _lease(stack, uri, repair=repair, run_id=run_id)
@@ -105,13 +105,17 @@ def _what_is_at(root: str, path: str) -> tuple[bool, list[Dataset]]:
     return output, datasets
 
 
-def _named_dataset(options: dict[str, Any] | None, findings: list[Finding]) -> Iterator[Dataset]:
+def _named_dataset(
+    output: str, options: dict[str, Any] | None, findings: list[Finding]
+) -> Iterator[Dataset]:
     """Yield the dataset that ``curate`` made beside its output, as its options name it."""
     if options is None or options["pipeline"] != "curate":
         return
     values = options["options"]
     root, version = values.get("output_dataset_path"), values.get("annotation_version")
     if not isinstance(root, str) or not _VERSION.fullmatch(str(version)):
+        uri, reason = options_uri(output), "does not name the dataset that curate makes"
+        findings.append(Finding("options", "options", uri, reason, (uri,)))
         return
     root = absolute(root)
     if str(version) in dataset_versions(root):

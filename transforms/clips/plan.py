@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.json_files import read_json
+from transforms.json_files import BadJsonError, read_json
 from transforms.json_records import from_plain, to_plain
 from transforms.records import Span, SplitVideo, Video, VideoFacts
 from transforms.run_context import SCHEMA_VERSION
 from transforms.storage.open_storage import storage_for
+from transforms.storage.plain_names import is_plain_name
 
 CHUNK_UNIT_SECONDS = 8
 """``clip_re_chunk_size`` counts in these (contract §1.6)."""
@@ -88,14 +89,49 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **plain}
 
 
+def plan_from_json(content: Any) -> Plan:
+    """Return the plan that ``plan_to_json`` wrote; transitions that are left out are none.
+
+    Raises:
+        TypeError, KeyError, ValueError: As ``from_plain``.
+    """
+    if isinstance(content, dict):
+        content = {"transitions": [], **content}
+    return from_plain(Plan, content)
+
+
 def read_plan(uri: str) -> Plan:
-    """Return the plan at ``uri``; a process keeps the few it read last."""
+    """Return the plan at ``uri``; a process keeps the few it read last.
+
+    Raises:
+        BadJsonError: It is no plan, or names what cannot be a file below the output.
+    """
     return _read_version(uri, storage_for(uri).stat(uri).version)
 
 
 @functools.lru_cache(maxsize=8)
 def _read_version(uri: str, _version: str) -> Plan:
-    return from_plain(Plan, read_json(uri))
+    content = read_json(uri)
+    try:
+        plan = plan_from_json(content)
+        _check(plan)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadJsonError(
+            f"{uri}: is not a plan of this program ({error}); give verify --repair on this output"
+        ) from error
+    return plan
+
+
+def _check(plan: Plan) -> None:
+    """Raise ``ValueError`` unless ids can be names of files and ranges lie in what they count."""
+    ids = {span.clip_id for span in plan.spans}
+    if len(ids) < len(plan.spans) or not all(is_plain_name(clip_id) for clip_id in ids):
+        raise ValueError("ids of clips are no names, or not unique")
+    for ranges, end in ((plan.chunks, len(plan.spans)), (plan.runs, len(plan.chunks))):
+        if not all(0 <= first < behind <= end for first, behind in ranges):
+            raise ValueError("ranges of clips or chunks that there are not")
+    if ".." in plan.video.rel.split("/") or plan.video.rel.startswith("/"):
+        raise ValueError(f"{plan.video.rel!r} lies outside the input")
 
 
 def make_plan(

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from transforms.checked_files import BadFileError, read_checked
-from transforms.clips.plan import Plan
+from transforms.clips.plan import Plan, plan_from_json
 from transforms.clips.selections import Selected
 from transforms.finding import Watch
 from transforms.formats.plan import VideoPlan
-from transforms.json_records import from_plain
 from transforms.layout import plan_uri
 from transforms.records import Video
 from transforms.shots.spans import clip_uuid
@@ -26,7 +25,7 @@ def read_checked_plan(root: str, video: Selected, watch: Watch) -> Plan:
     """
     content = read_checked(plan_uri(root, video.video_uuid), VideoPlan, watch)
     try:
-        plan = from_plain(Plan, content)
+        plan = plan_from_json(content)
     except (TypeError, KeyError, ValueError) as error:
         raise BadFileError(f"is no plan: {error}") from error
     if problem := _problem(plan, content, video):

@@ -13,7 +13,7 @@ class Failure(Document):
     id: Uuid = ours()
     """Id of the failed video or clip; names the file."""
     reason: str = ours(pattern=r"^[a-z0-9_]+$")
-    """Short cause for programs, for example ``truncated``; docs/resume.md lists them."""
+    """Short cause for programs, e.g. ``truncated``; docs/resume-and-failures.md lists them."""
     message: str = ours()
     """One sentence for people: what was needed, what was got, what to do."""
     traceback: str = ours()

@@ -44,6 +44,6 @@ def _copy_and_probe(job: StretchJob) -> VideoFacts:
     except (av.FFmpegError, ValueError, OSError) as error:
         # Not every stream can be copied from its middle (packets without times, bare streams).
         raise MediaError(
-            "no_stretch", f"{job.uri}: no part of it can be copied: {error}"
+            "unreadable", f"{job.uri}: no part of it can be copied: {error}"
         ) from error
     return probe(str(path), name=str(path), num_bytes=path.stat().st_size)

@@ -15,6 +15,8 @@ from transforms.media.child_messages import ProbeJob, ProbeReport, StretchJob
 from transforms.media.child_process import ChildEndedError
 from transforms.media.job_attempts import answer
 from transforms.records import Video, VideoFacts
+from transforms.storage.interface import StorageError
+from transforms.storage.open_storage import storage_for
 
 
 class Prober:
@@ -52,6 +54,12 @@ class Prober:
                 ``crash``, ``hang`` or ``memory`` when two children ended over it.
             CurateError: No child can work here.
         """
+        try:
+            # What cannot even be opened needs no child.
+            storage_for(video.uri).open_seekable(video.uri).close()
+        except StorageError as error:
+            way_on = "restore it and run again with --retry_failed"
+            raise MediaError("unreadable", f"{error}; {way_on}") from error
         return self._ask(ProbeJob(video.video_uuid, video.uri, video.num_bytes))
 
     def copy_stretch(self, video: Video, facts: VideoFacts, path: Path) -> VideoFacts:
@@ -63,7 +71,7 @@ class Prober:
             path: The local matroska file to write; absolute.
 
         Raises:
-            MediaError: As ``probe``; ``no_stretch`` when no part of it can be copied.
+            MediaError: As ``probe``; ``unreadable`` when no part of it can be copied.
             CurateError: No child can work here.
         """
         # The job is another than probing the video, also for faults that tests order.

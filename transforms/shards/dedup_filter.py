@@ -6,9 +6,11 @@ import io
 import logging
 
 import numpy as np
-from pyarrow import parquet
+from pyarrow import ArrowException, parquet
 
+from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for
+from transforms.storage.plain_names import one_line
 from transforms.storage.uris import join
 
 _logger = logging.getLogger(__name__)
@@ -55,9 +57,17 @@ def _parquet_files(uri: str, profile: str) -> list[str]:
 
 
 def _ids(uri: str, profile: str, least_similarity: float | None) -> np.ndarray:
-    table = parquet.read_table(io.BytesIO(storage_for(uri, profile=profile).read(uri)))
-    if least_similarity is not None:
-        similarity = table.column("cosine_sim_score").to_numpy()
-        table = table.filter(similarity >= least_similarity)
-    identifiers = [str(value).encode() for value in table.column("id").to_pylist()]
+    data = storage_for(uri, profile=profile).read(uri)
+    try:
+        table = parquet.read_table(io.BytesIO(data))
+        if least_similarity is not None:
+            similarity = table.column("cosine_sim_score").to_numpy()
+            table = table.filter(similarity >= least_similarity)
+        values = table.column("id").to_pylist()
+    except (ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+        needed = "id" if least_similarity is None else "id and cosine_sim_score"
+        raise StorageError(
+            f"{uri}: needed a parquet table of dedup with {needed}, got: {one_line(str(error))}"
+        ) from error
+    identifiers = [str(value).encode() for value in values]
     return np.array(identifiers) if identifiers else np.array([], "S1")

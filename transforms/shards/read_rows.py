@@ -113,4 +113,6 @@ def read_rows(batch: ClipBatch, *, settings: ShardSettings, run: DatasetRun) -> 
 
 
 def _name(clip_ids: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(clip_ids).encode()).hexdigest()[:16]
+    # Foreign ids may hold what UTF-8 cannot.
+    text = "\n".join(clip_ids).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:16]

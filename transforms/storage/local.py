@@ -146,6 +146,9 @@ def _named_errors(uri: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise NotFoundError(f"{uri}: no such file") from error
+    except NotADirectoryError as error:
+        # Below a file there is nothing.
+        raise NotFoundError(f"{uri}: {error.strerror}") from error
     except OSError as error:
         raise StorageError(f"{uri}: {error.strerror or error}") from error
 
