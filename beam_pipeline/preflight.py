@@ -7,7 +7,6 @@ import uuid
 from pathlib import Path
 
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
-from beam_pipeline.detection import check_detection
 from beam_pipeline.scratch import scratch_root
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.known_videos import find_inputs, has_known_videos
@@ -21,12 +20,11 @@ from transforms.storage.uris import absolute, is_inside, join, relative, scheme_
 
 
 def check_run(config: AnyConfig) -> None:
-    """Check input, output, scratch and models before anything is written.
+    """Check input, output and scratch before anything is written.
 
     Raises:
         UsageError: A location is missing, or lies inside another.
-        PreflightError: A location cannot be read or written, or holds what it must not hold; or
-            what detecting shots needs is not there.
+        PreflightError: A location cannot be read or written, or holds what it must not hold.
     """
     if not isinstance(config, ShardConfig):
         check_input(config.input, _kept_output(config))
@@ -36,7 +34,6 @@ def check_run(config: AnyConfig) -> None:
         if isinstance(config, CurateConfig):
             dataset = str(config.sharding.output_dataset_path)
             check_apart(source, dataset, names=("input_video_path", "output_dataset_path"))
-        check_detection(config)
         check_writable(output, name="output_clip_path")
     if not isinstance(config, SplitConfig):
         _check_dataset(config)

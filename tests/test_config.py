@@ -31,7 +31,6 @@ BLOCKS: list[str] = json.loads((DATA / "core_curation_blocks.json").read_text())
 OWN_DEFAULTS = {
     "generate_embeddings": "auto",
     "generate_captions": "auto",
-    "splitting_algorithm": "fixed-stride",
     "transcode_encoder": "auto",
 }
 SPLIT_PATHS = {"input_video_path": "raw", "output_clip_path": "out"}
@@ -230,8 +229,6 @@ def test_auto_is_stored_with_its_reason() -> None:
     }
     assert lines == [
         "generate_embeddings: auto is off here (embeddings are not built yet)",
-        "splitting_algorithm: fixed-stride by default (shots are found with transnetv2, or without "
-        "a model with content)",
     ]
     assert resolve_auto(split(splitting_algorithm="fixed_stride"))[1] == [
         "generate_embeddings: auto is off here (embeddings are not built yet)",

@@ -318,19 +318,50 @@ def test_options_that_cannot_work(
     ended.told(*needles)
 
 
-def test_transnetv2_without_torch_is_one_sentence(hard: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def no_torch(tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a Python that finds no torch, also where it is installed."""
     site = tmp_path / "site"
     site.mkdir()
-    # Also where torch is installed: Python then finds no module of that name.
     (site / "sitecustomize.py").write_text(
         "import importlib.util as u\nf = u.find_spec\n"
         "u.find_spec = lambda name, package=None: None if name == 'torch' else f(name, package)\n"
     )
+    return {"PYTHONPATH": str(site)}
+
+
+def test_transnetv2_without_torch_is_one_sentence(
+    hard: Path, tmp_path: Path, no_torch: dict[str, str]
+) -> None:
     paths = ("--input_video_path", hard, "--output_clip_path", tmp_path / "out")
-    ended = use_process(
-        *("split", *paths, "--splitting_algorithm", "transnetv2"), env={"PYTHONPATH": str(site)}
-    )
+    ended = use_process(*("split", *paths, "--splitting_algorithm", "transnetv2"), env=no_torch)
     assert ended.status == 1
     assert len(ended.complaints) == 1
     ended.told("needs torch", "pip install 'beam-curate[models]'", "--splitting_algorithm content")
     assert not (tmp_path / "out").exists()
+
+
+def test_without_torch_the_default_is_content_and_stays_so(
+    hard: Path, tmp_path: Path, no_torch: dict[str, str]
+) -> None:
+    paths = ("--input_video_path", hard, "--output_clip_path", tmp_path / "out")
+    ended = use_process("split", *paths, *OPTIONS[2:], env=no_torch)
+    assert ended.status == 0
+    ended.told(
+        "splitting_algorithm: content (torch is not here: pip install 'beam-curate[models]' for "
+        "transnetv2)"
+    )
+    options = json.loads((tmp_path / "out" / "runs" / "options.json").read_text())["options"]
+    assert options["splitting_algorithm"] == "content"
+    again = use_process("plan", "split", *paths)
+    assert "splitting_algorithm: content (as this output was begun)" in again.out
+
+
+def test_an_output_of_fixed_stride_stays_so(
+    hard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = split(hard, tmp_path / "out", "--splitting_algorithm", "fixed-stride", "--no-predict")
+    assert done.status == 0
+    assert split(hard, tmp_path / "out", "--no-predict").status == 0
+    assert "splitting_algorithm: fixed-stride (as this output was begun)" in capsys.readouterr().err
+    assert len(done.plan("hard.mp4")["spans"]) == 1
