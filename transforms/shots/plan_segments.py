@@ -54,7 +54,14 @@ def scores_folder(probed: ProbedVideo, settings: DetectionSettings, root: str) -
         identity = source_identity(probed.video.uri)
     except StorageError as error:
         raise MediaError("unreadable", str(error)) from error
-    key = fingerprint({"scores": settings.scores_fingerprint, "source": identity})
+    key = fingerprint(
+        {
+            "scores": settings.scores_fingerprint,
+            "source": identity,
+            # A damaged video has another number of frames then.
+            "keep_prefix": settings.keep_prefix,
+        }
+    )
     return shots_uri(root, probed.video.video_uuid, key)
 
 
