@@ -1,8 +1,6 @@
 """``python -m beam_pipeline``."""
 
-import sys
-
-from beam_pipeline.cli import main
+from beam_pipeline.cli import run_and_exit
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_and_exit()

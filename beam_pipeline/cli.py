@@ -25,8 +25,12 @@ from transforms.errors import CurateError, PreflightError, UsageError
 _logger = logging.getLogger(__name__)
 
 
-class TerminatedError(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM); handled like Ctrl-C."""
+class InterruptionError(KeyboardInterrupt):
+    """The process was asked to end: Ctrl-C (SIGINT) or SIGTERM.
+
+    A class of its own: where KeyboardInterrupt itself passes through code that a library runs with
+    ``exec``, Python ends by the signal at its exit, whatever status was asked for.
+    """
 
 
 def main(argv: list[str]) -> int:
@@ -37,7 +41,7 @@ def main(argv: list[str]) -> int:
     """
     configure_logging(logging.WARNING)
     try:
-        with _ending_on_sigterm():
+        with _ending_on_signals():
             return _dispatch(parse_arguments(argv, sample_options()))
     except UsageError as error:
         _complain(error)
@@ -60,8 +64,12 @@ def main(argv: list[str]) -> int:
 
 
 def run_and_exit() -> None:
-    """Run the command of this process; the console script ``beam-curate``."""
-    sys.exit(main(sys.argv[1:]))
+    """Run the command of this process and end it; the console script ``beam-curate``."""
+    status = main(sys.argv[1:])
+    # All is done: a signal that comes now must not make another status of it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def _dispatch(arguments: Arguments) -> int:
@@ -128,15 +136,22 @@ def _complain(error: CurateError) -> None:
 
 
 @contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
+def _ending_on_signals() -> Iterator[None]:
     def end(_signal: int, _frame: FrameType | None) -> None:
-        raise TerminatedError
+        raise InterruptionError
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    # What is ignored stays so: a shell does that for what it starts in the background.
+    numbers = [
+        number
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -54,9 +54,9 @@ def hold_lease(
         PreflightError: Another run that lives has it; names it and what to do.
     """
     with storage_for(uri).new_folders(uri):
-        was_taken_over = _take(uri, run_id, dead_after_seconds)
         try:
-            if was_taken_over:
+            # Within the try: Ctrl-C may come just when the lease is written.
+            if _take(uri, run_id, dead_after_seconds):
                 sweep_temporaries(uri)
             with Heartbeat(uri, run_id).held():
                 yield

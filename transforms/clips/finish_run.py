@@ -15,7 +15,8 @@ from transforms.clips.selections import last_finished_run, selected_videos
 from transforms.clips.summary import ChunkSums, run_fields, sum_up, write_summary
 from transforms.errors import LedgerError
 from transforms.json_files import create_json, read_json, read_json_if_there
-from transforms.layout import current_run_uri, finished_run_uri, summary_uri
+from transforms.layout import current_run_uri, finished_run_uri, lease_uri, summary_uri
+from transforms.lease import raise_if_lost
 from transforms.run_context import SCHEMA_VERSION, RunContext
 from transforms.storage.open_storage import storage_for
 
@@ -40,8 +41,10 @@ def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
     When no run is open it only writes a summary that is gone, so it may be called again.
 
     Raises:
+        LeaseLostError: Another run has taken over the output.
         LedgerError: Something that was planned is neither committed nor failed.
     """
+    raise_if_lost(lease_uri(context.root), context.run_id)
     current = read_json_if_there(current_run_uri(context.root))
     if current is None:
         _restore_summary(context.root, facts)

@@ -13,6 +13,7 @@ from typing import Any
 from transforms.errors import LedgerError
 from transforms.faults import kill_at
 from transforms.json_files import read_json
+from transforms.lease import raise_if_lost
 from transforms.run_context import SCHEMA_VERSION
 from transforms.shards.dataset_state import (
     DatasetState,
@@ -30,6 +31,7 @@ from transforms.shards.layout import (
     ShardName,
     dataset_uri,
     dropped_clips_uri,
+    lease_uri,
     part_name,
     wdinfo_list_uri,
     wdinfo_uri,
@@ -84,8 +86,10 @@ def finish_dataset(
     ``wdinfo.json`` and the list of bins name the new ones.
 
     Raises:
+        LeaseLostError: Another run has taken over the dataset.
         LedgerError: A planned shard is not committed or its tars are not there.
     """
+    raise_if_lost(lease_uri(run), run.run_id)
     state = read_state(run)
     if state is None:
         raise LedgerError(f"{dataset_uri(run)}: the dataset's state is gone; run shard again")
