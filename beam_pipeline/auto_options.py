@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from beam_pipeline.config import PipelineConfig, SplitSections
+from beam_pipeline.config import PipelineConfig
 
 
 def resolve_auto(config: PipelineConfig) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -30,14 +30,4 @@ def resolve_auto(config: PipelineConfig) -> tuple[dict[str, dict[str, Any]], lis
         f"{name}: auto is {'on' if choice['resolved'] else 'off'} here ({choice['why']})"
         for name, choice in resolved.items()
     ]
-    if isinstance(config, SplitSections) and not _asks_for_splitting(config):
-        # Upstream's default is the model; an output remembers which algorithm it was made with.
-        lines.append(
-            f"splitting_algorithm: {config.splitting.splitting_algorithm} by default "
-            "(shots by TransNetV2 are not built yet)"
-        )
     return resolved, lines
-
-
-def _asks_for_splitting(config: SplitSections) -> bool:
-    return "splitting_algorithm" in config.splitting.model_fields_set

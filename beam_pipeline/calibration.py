@@ -155,7 +155,7 @@ class _Round:
                 if isinstance(report, ClipReport):
                     reports[report.job_id] = report
                     discard(self._pool.scratch, report.clip_id)
-                else:
+                elif isinstance(report, JobDone):
                     sample = by_job[report.job_id]
                     measured.append(_measured(sample, report, reports.get(report.job_id)))
         return time.monotonic() - started_at, measured

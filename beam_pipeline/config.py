@@ -33,11 +33,12 @@ from transforms.ingest.list_videos import VideoInput
 from transforms.ingest.multi_camera import MultiCamera
 from transforms.ingest.presigned import PresignedUrls
 from transforms.media.transcode_options import Transcode
+from transforms.models.model_files import ModelFiles
 from transforms.profiling import Profiling
 from transforms.run_options import Run
 from transforms.section import Section
 from transforms.shards.options import Sharding
-from transforms.shots.detect_shots import ShotDetection
+from transforms.shots.detection_options import ShotDetection
 from transforms.shots.splitting import Splitting
 
 
@@ -80,6 +81,7 @@ class SplitSections(PipelineConfig):
     multi_camera: MultiCamera = MultiCamera()
     splitting: Splitting = Splitting()
     shots: ShotDetection = ShotDetection()
+    model_files: ModelFiles = ModelFiles()
     chunking: Chunking = Chunking()
     transcode: Transcode = Transcode()
     super_resolution: SuperResolution = SuperResolution()
@@ -127,6 +129,7 @@ class ShardConfig(PipelineConfig):
     input: VideoInput = VideoInput()
     windows: Windows = Windows()
     caption_model: CaptionModel = CaptionModel()
+    model_files: ModelFiles = ModelFiles()
     output: ClipOutput = ClipOutput()
     run: Run = Run()
     profiling: Profiling = Profiling()

@@ -34,6 +34,7 @@ def failed_because(ledger: Ledger, max_failed_share: float) -> str | None:
     if num_videos and not ledger.num_clips_kept + ledger.num_clips_rejected:
         return (
             f"no clip came out of {num_videos} videos ({len(ledger.videos_without_clips)} too "
-            "short); a video gives clips when it is at least fixed_stride_min_clip_length_s long"
+            "short); a video gives clips when it is at least fixed_stride_min_clip_length_s long, "
+            "a shot when it is at least transnetv2_min_length_s long"
         )
     return None

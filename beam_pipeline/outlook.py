@@ -67,7 +67,8 @@ class Outlook:
     num_waiting: int
     """Inputs beyond ``limit``, or failed before."""
     splits: tuple[SplitVideo, ...]
-    """The videos that the run would work on, with all their planned clips."""
+    """The videos that the run would work on, with all their planned clips; where shots are
+    detected, clips are not known before."""
     left: tuple[SplitVideo, ...]
     """The same without the clips of chunks that are committed."""
     failures: tuple[tuple[str, MediaError], ...]
@@ -154,9 +155,14 @@ def _split(
     video: Video, config: Splitting, prober: Prober, context: RunContext
 ) -> SplitVideo | MediaError:
     try:
-        return split_fixed_stride(probe_video(video, prober, context), config)
+        probed = probe_video(video, prober, context)
+        if not config.detects_shots:
+            return split_fixed_stride(probed, config)
     except MediaError as error:
         return error
+    uri = plan_uri(context.root, video.video_uuid)
+    spans = read_plan(uri).spans if storage_for(uri).exists(uri) else ()
+    return SplitVideo(video, probed.facts, spans)
 
 
 def _without_done(split: SplitVideo, context: RunContext) -> SplitVideo:

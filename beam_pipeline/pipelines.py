@@ -20,6 +20,7 @@ from transforms.ingest.select_videos import ListVideos
 from transforms.json_files import write_json
 from transforms.shards.finish_dataset import DatasetSummary
 from transforms.shards.shard_clips import ShardClips
+from transforms.shots.detect_shots import DetectShots
 from transforms.shots.fixed_stride import SplitFixedStride
 
 
@@ -32,7 +33,7 @@ def split(
         root
         | ListVideos(config.input, context)
         | ProbeVideos(prepared.cut.limits, context)
-        | SplitFixedStride(config.splitting, context)
+        | split_videos(config, prepared)
         | PlanChunks(config.chunking, context)
         # The one planned break: runs of one long video spread over all workers.
         | beam.Reshuffle()
@@ -42,6 +43,15 @@ def split(
         | FinishChunks(context)
         | FinishRun(context, prepared.facts)
     )
+
+
+def split_videos(
+    config: SplitConfig | CurateConfig, prepared: PreparedSplit
+) -> SplitFixedStride | DetectShots:
+    """Return the step that decides where videos are cut."""
+    if prepared.detection is None:
+        return SplitFixedStride(config.splitting, prepared.context)
+    return DetectShots(prepared.detection, prepared.context)
 
 
 def shard(root: beam.Pipeline, prepared: PreparedShard) -> beam.PCollection[DatasetSummary]:

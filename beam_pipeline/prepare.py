@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
+from beam_pipeline.detection import detection_key, detection_settings
 from runners.direct import num_workers
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
@@ -25,6 +26,7 @@ from transforms.media.observers.preview_frames import PreviewSettings
 from transforms.media.slots import num_slots
 from transforms.run_context import RunContext
 from transforms.shards.options import DatasetRun, ShardSettings, shard_settings
+from transforms.shots.detection_settings import DetectionSettings
 from transforms.storage.uris import absolute
 
 SplitLike = SplitConfig | CurateConfig
@@ -37,6 +39,8 @@ class PreparedSplit:
 
     context: RunContext
     cut: CutSettings
+    detection: DetectionSettings | None
+    """None: clips of one length."""
     facts: RunFacts
     warnings: tuple[str, ...]
 
@@ -79,6 +83,8 @@ def keep_prefix(config: SplitLike) -> float | None:
     """
     if not config.transcode.keep_decodable_prefix:
         return None
+    if config.splitting.detects_shots:
+        return config.shots.transnetv2_min_length_s
     return config.splitting.fixed_stride_min_clip_length_s
 
 
@@ -117,6 +123,8 @@ def stage_fingerprints(
 def spans_fingerprint(config: SplitLike) -> str:
     """Return the fingerprint of what decides where videos are cut and how clips are grouped."""
     splitting = config.splitting
+    if splitting.detects_shots:
+        return fingerprint({**detection_key(config), "chunk": config.chunking.clip_re_chunk_size})
     return fingerprint(
         {
             "algorithm": splitting.splitting_algorithm,
@@ -133,13 +141,14 @@ def prepare_split(
     """Return what the stages of split share.
 
     Raises:
-        PreflightError: The encoder is not there.
+        PreflightError: The encoder is not there, or what detecting shots needs.
     """
     encode, warning = resolve_encoder(config.transcode)
     look = look_settings(config)
     workers = num_workers(beam_flags) or 1
     execution = config.execution
     limits = ChildLimits(execution.child_memory_limit_mb, execution.child_silence_limit_s)
+    cut = CutSettings(encode, look, math.ceil(num_slots() / workers), limits, keep_prefix(config))
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=scratch.name,
@@ -151,9 +160,8 @@ def prepare_split(
     )
     return PreparedSplit(
         context=context,
-        cut=CutSettings(
-            encode, look, math.ceil(num_slots() / workers), limits, keep_prefix(config)
-        ),
+        cut=cut,
+        detection=detection_settings(config, cut),
         facts=RunFacts(
             started_at=time.time(),
             resolved=json.dumps(resolved, sort_keys=True),

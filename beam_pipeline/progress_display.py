@@ -102,6 +102,9 @@ def progress_facts(totals: dict[str, float], elapsed_seconds: float) -> list[tup
 
     facts = [("elapsed", clock(elapsed_seconds))]
     facts.append(("probed", f"{number('videos_probed')}/{number('videos_selected')} videos"))
+    if number("segments_planned"):
+        segments = f"{number('segments_scored')}/{number('segments_planned')} segments"
+        facts.append(("shots", f"{segments}, cutting starts behind the last"))
     planned, cut = totals.get("seconds_planned", 0.0), totals.get("seconds_cut", 0.0)
     if planned:
         facts.append(("cut", f"{cut:.0f}/{planned:.0f} s of video"))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.config import AnyConfig, ShardConfig, SplitConfig
+from beam_pipeline.detection import check_detection, settle_splitting
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
@@ -47,8 +48,10 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     for uri in leases:
         raise_if_held(uri)
     check_run(config)
+    config, splitting = settle_splitting(config)
+    check_detection(config)
     resolved, lines = resolve_auto(config)
-    for line in lines:
+    for line in [*lines, *filter(None, [splitting])]:
         print(line, file=sys.stderr)
     run_id = new_run_id()
     with contextlib.ExitStack() as held:

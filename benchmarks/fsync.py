@@ -24,7 +24,14 @@ def split_once(raw: Path, out: Path, option: str) -> Cost:
     """Split into clips of one second and return the cost."""
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "beam_pipeline", "split", "--no-predict", option]
-    command += ["--fixed_stride_split_duration", "1", "--fixed_stride_min_clip_length_s", "0.5"]
+    command += [
+        "--splitting_algorithm",
+        "fixed-stride",
+        "--fixed_stride_split_duration",
+        "1",
+        "--fixed_stride_min_clip_length_s",
+        "0.5",
+    ]
     command += ["--input_video_path", str(raw), "--output_clip_path", str(out)]
     return measure(command, log=out.with_suffix(".log"))
 

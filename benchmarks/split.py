@@ -96,7 +96,12 @@ def _draw(path: Path, seconds: float, height: int, single_keyframe: bool) -> Non
 def compare(job: Job, *, clip_seconds: float, repeats: int) -> int:
     """Print the table of floor, ours and the loop; return the exit status."""
     processes = str(num_slots())
-    length = ("--fixed_stride_split_duration", f"{clip_seconds:g}")
+    length = (
+        "--splitting_algorithm",
+        "fixed-stride",
+        "--fixed_stride_split_duration",
+        f"{clip_seconds:g}",
+    )
     plain = job.ours("ours", *length)
     previews = job.ours("previews", *length, "--generate_previews")
     floor = _module("split_floor", processes, job, "floor")
@@ -124,7 +129,9 @@ def compare(job: Job, *, clip_seconds: float, repeats: int) -> int:
 def compare_clip_lengths(job: Job, *, repeats: int) -> int:
     """Print what clips of 3 s and of 30 s cost on one file; return the exit status."""
     commands = {
-        name: job.ours(name, "--fixed_stride_split_duration", seconds)
+        name: job.ours(
+            name, "--splitting_algorithm", "fixed-stride", "--fixed_stride_split_duration", seconds
+        )
         for name, seconds in (("30 s", "30"), ("3 s", "3"))
     }
     costs: dict[str, list[Cost]] = {name: [] for name in (*commands, "start-up")}

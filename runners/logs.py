@@ -15,6 +15,8 @@ _STEP_LOGGERS = (
 """They log every exception of a step with its traceback, in each process it passes through, and
 every broken connection."""
 _HARMLESS = (
+    # Of RunInference, where torch was imported before it.
+    "Resource module is not available",
     # Beam says this at every import without its [gcp] extra.
     "apitools not found",
     # Of local workers, which are handed nothing in a folder.

@@ -22,7 +22,14 @@ from transforms.faults import FAULT_VARIABLE
 
 MULTI = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 OPTIONS = (
-    *("--fixed_stride_split_duration", "1", "--fixed_stride_min_clip_length_s", "0.5"),
+    *(
+        "--splitting_algorithm",
+        "fixed-stride",
+        "--fixed_stride_split_duration",
+        "1",
+        "--fixed_stride_min_clip_length_s",
+        "0.5",
+    ),
     *("--clip_re_chunk_size", "1", "--no-predict"),
     *("--motion_filter", "score-only", "--generate_previews"),
 )

@@ -35,6 +35,8 @@ class Curated:
                 "--output_clip_path",
                 str(self.out),
                 "--no-predict",
+                # What comes later wins.
+                *("--splitting_algorithm", "fixed-stride"),
                 *options,
             ]
         )

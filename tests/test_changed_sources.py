@@ -91,7 +91,8 @@ def begin_as_if_killed(run: Curated, scratch: Path) -> None:
     """Leave the selection that a run stores before anything else."""
     stride = dict(zip([word.lstrip("-") for word in STRIDE[::2]], STRIDE[1::2], strict=True))
     paths = {"input_video_path": str(run.raw), "output_clip_path": str(run.out)}
-    config = load_config("split", {**paths, **{key: int(stride[key]) for key in stride}}, {})
+    values = {"splitting_algorithm": "fixed-stride", **{key: int(stride[key]) for key in stride}}
+    config = load_config("split", {**paths, **values}, {})
     assert isinstance(config, SplitConfig)
     context = prepare_split(config, scratch=scratch, beam_flags=[], resolved={}).context
     assert [video.rel for video in begin_selection(config.input, context)] == ["a.mp4", "b.mp4"]

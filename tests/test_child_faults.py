@@ -32,7 +32,14 @@ from transforms.media.transcode_options import Transcode
 from transforms.records import ProbedVideo, Video
 from transforms.run_context import RunContext
 
-STRIDE = ("--fixed_stride_split_duration", "1", "--fixed_stride_min_clip_length_s", "0.5")
+STRIDE = (
+    "--splitting_algorithm",
+    "fixed-stride",
+    "--fixed_stride_split_duration",
+    "1",
+    "--fixed_stride_min_clip_length_s",
+    "0.5",
+)
 LIMITS = ("--child_silence_limit_s", "4", "--child_memory_limit_mb", "256")
 TOLD = {
     "crash": "signal 11 (SIGSEGV)",

@@ -31,7 +31,6 @@ BLOCKS: list[str] = json.loads((DATA / "core_curation_blocks.json").read_text())
 OWN_DEFAULTS = {
     "generate_embeddings": "auto",
     "generate_captions": "auto",
-    "splitting_algorithm": "fixed-stride",
     "transcode_encoder": "auto",
 }
 SPLIT_PATHS = {"input_video_path": "raw", "output_clip_path": "out"}
@@ -230,7 +229,6 @@ def test_auto_is_stored_with_its_reason() -> None:
     }
     assert lines == [
         "generate_embeddings: auto is off here (embeddings are not built yet)",
-        "splitting_algorithm: fixed-stride by default (shots by TransNetV2 are not built yet)",
     ]
     assert resolve_auto(split(splitting_algorithm="fixed_stride"))[1] == [
         "generate_embeddings: auto is off here (embeddings are not built yet)",
@@ -257,7 +255,6 @@ def test_explicit_true_of_what_is_not_built_is_refused_with_ways_on() -> None:
         {"stage_save": "ClipWriterStage"},
         {"profile_cpu": True},
         {"multi_cam": True},
-        {"splitting_algorithm": "transnetv2"},
         {"upload_clips": False},
         {"upload_clip_info_in_lance": True},
         {"generate_cosmos_predict_dataset": "predict2"},

@@ -92,7 +92,14 @@ def test_eight_repeats_of_a_cut_under_load_give_one_hash(folder: Path) -> None:
 def test_curate_in_memory_has_two_children_at_work_at_once(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "beam_pipeline", "curate", "--runner=DirectRunner"]
     command += ["--input_video_path", str(folder), "--output_clip_path", str(tmp_path / "out")]
-    command += ["--fixed_stride_split_duration", "2", "--transcode_preset", "medium"]
+    command += [
+        "--splitting_algorithm",
+        "fixed-stride",
+        "--fixed_stride_split_duration",
+        "2",
+        "--transcode_preset",
+        "medium",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "BEAM_CURATE_SLOTS": "2"}
     # Locks of its own: other runs on this machine must not take its slots.
     (tmp_path / "runtime").mkdir()

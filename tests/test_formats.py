@@ -35,7 +35,14 @@ TINY = VideoSpec(seconds=2.0, keyframe_every=0)
 """One clip that is passed through; its windows have no keyframes, so they are encoded anew."""
 
 OPTIONS = (
-    *("--fixed_stride_split_duration", "2", "--fixed_stride_min_clip_length_s", "1"),
+    *(
+        "--splitting_algorithm",
+        "fixed-stride",
+        "--fixed_stride_split_duration",
+        "2",
+        "--fixed_stride_min_clip_length_s",
+        "1",
+    ),
     *("--captioning_window_size", "16", "--captioning_remainder_threshold", "8"),
     *("--motion_filter", "enable", "--motion_global_mean_threshold", "1"),
     *("--generate_previews", "--max_failed_share", "1"),

@@ -17,7 +17,14 @@ from manifest import GOOD, read_manifest
 from run_command import Curated
 
 STRIDE = Fraction(2)
-OPTIONS = ("--fixed_stride_split_duration", "2", "--fixed_stride_min_clip_length_s", "0")
+OPTIONS = (
+    "--splitting_algorithm",
+    "fixed-stride",
+    "--fixed_stride_split_duration",
+    "2",
+    "--fixed_stride_min_clip_length_s",
+    "0",
+)
 # Nearly without loss at the size of comparison, and quickly; also, nothing is passed through.
 ENCODE = ("--transcode_preset", "ultrafast", "--transcode_crf", "14")
 SMALL = "64:36"

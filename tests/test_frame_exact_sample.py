@@ -29,7 +29,14 @@ from transforms.media.transcode_options import Transcode
 from transforms.sample import RECIPES, draw_sample_set, draw_video, truth_path
 
 STRIDE = Fraction(5, 2)
-OPTIONS = ("--fixed_stride_split_duration", "2.5", "--fixed_stride_min_clip_length_s", "0")
+OPTIONS = (
+    "--splitting_algorithm",
+    "fixed-stride",
+    "--fixed_stride_split_duration",
+    "2.5",
+    "--fixed_stride_min_clip_length_s",
+    "0",
+)
 SMALL = (320, 180)
 LONG = (
     ("landscape", 16),

@@ -21,7 +21,11 @@ from transforms.layout import chunk_record_uri, plan_uri
 from transforms.records import video_uuid
 from transforms.run_context import RunContext
 
-OPTIONS = {"fixed_stride_split_duration": 2, "clip_re_chunk_size": 1}
+OPTIONS = {
+    "splitting_algorithm": "fixed-stride",
+    "fixed_stride_split_duration": 2,
+    "clip_re_chunk_size": 1,
+}
 REL = "a.mp4"
 
 

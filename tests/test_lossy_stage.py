@@ -33,7 +33,14 @@ from transforms.shards.write_shards import WrittenShard
 from transforms.shots.fixed_stride import SplitFixedStride
 
 OPTIONS = (
-    *("--fixed_stride_split_duration", "2", "--clip_re_chunk_size", "1"),
+    *(
+        "--splitting_algorithm",
+        "fixed-stride",
+        "--fixed_stride_split_duration",
+        "2",
+        "--clip_re_chunk_size",
+        "1",
+    ),
     *("--captioning_window_size", "4", "--captioning_remainder_threshold", "2"),
 )
 LOST = "b.mp4"

@@ -68,7 +68,14 @@ def split(folder: Path, *, seconds: int) -> Measured:
     command = [
         *(sys.executable, "-m", "beam_pipeline", "split"),
         *("--input_video_path", str(folder / "raw"), "--output_clip_path", str(folder / "out")),
-        *("--scratch_path", str(folder), "--fixed_stride_split_duration", str(CLIP_SECONDS)),
+        *(
+            "--scratch_path",
+            str(folder),
+            "--splitting_algorithm",
+            "fixed-stride",
+            "--fixed_stride_split_duration",
+            str(CLIP_SECONDS),
+        ),
         *("--motion_filter", "score-only", "--generate_previews"),
     ]
     environment = {

@@ -27,6 +27,7 @@ from transforms.layout import plan_uri
 from transforms.records import Clip, CutRun, video_uuid
 
 OPTIONS = {
+    "splitting_algorithm": "fixed-stride",
     "fixed_stride_split_duration": 2,
     "fixed_stride_min_clip_length_s": 1,
     "clip_re_chunk_size": 1,

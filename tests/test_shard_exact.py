@@ -18,7 +18,14 @@ from run_command import Curated
 from transforms.sample import RECIPES, draw_video
 
 SIXTY = {recipe.name: recipe for recipe in RECIPES}["sixty-fps"]
-OPTIONS = ("--fixed_stride_split_duration", "10", "--fixed_stride_min_clip_length_s", "1")
+OPTIONS = (
+    "--splitting_algorithm",
+    "fixed-stride",
+    "--fixed_stride_split_duration",
+    "10",
+    "--fixed_stride_min_clip_length_s",
+    "1",
+)
 FRAMES_PER_CLIP = 600
 WINDOWS = ((0, 255), (256, 599))
 """Of a clip of 600 frames; both ends are included. The rest behind 512 is too short a window."""

@@ -14,7 +14,14 @@ from run_command import Curated
 
 from transforms.records import video_uuid
 
-STRIDE = ("--fixed_stride_split_duration", "2", "--fixed_stride_min_clip_length_s", "1")
+STRIDE = (
+    "--splitting_algorithm",
+    "fixed-stride",
+    "--fixed_stride_split_duration",
+    "2",
+    "--fixed_stride_min_clip_length_s",
+    "1",
+)
 SMALL_CHUNKS = ("--clip_re_chunk_size", "1")
 OPTIONS = (*STRIDE, *SMALL_CHUNKS, "--motion_filter", "score-only", "--generate_previews")
 

@@ -22,11 +22,22 @@ Build = Callable[[Any], object]
 @pytest.fixture
 def build(tmp_path: Path) -> Build:
     """Return a function that attaches the graph of curate with everything built turned on."""
+    return build_with(tmp_path, "fixed-stride")
+
+
+@pytest.fixture
+def build_shots(tmp_path: Path) -> Build:
+    """Return the same with detection of shots."""
+    return build_with(tmp_path, "content")
+
+
+def build_with(tmp_path: Path, algorithm: str) -> Build:
     config = load_config(
         "curate",
         {
             "input_video_path": str(tmp_path / "raw"),
             "output_clip_path": str(tmp_path / "out"),
+            "splitting_algorithm": algorithm,
             "motion_filter": "enable",
             "generate_previews": True,
         },
@@ -62,6 +73,19 @@ def test_what_comes_before_the_plan_is_one_stage(build: Build) -> None:
     stages = fused_stages(build)
     assert stage_of("ListVideos", stages) == stage_of("PlanChunks", stages)
     assert stage_of("PlanChunks", stages) != stage_of("CutChunks", stages)
+
+
+def test_detecting_shots_adds_two_breaks_and_none_behind_the_plan(
+    build: Build, build_shots: Build
+) -> None:
+    stages = fused_stages(build_shots)
+    assert stage_of("CutChunks", stages) == stage_of("WriteClips", stages)
+    assert stage_of("DetectShots/DecodeSegments", stages) == stage_of(
+        "DetectShots/StoreScores", stages
+    )
+    in_order = ("ListVideos", "DetectShots/DecodeSegments", "PlanChunks", "CutChunks")
+    assert len({stage_of(step, stages) for step in in_order}) == 4
+    assert stage_of("DetectShots/PlanSegments", stages) == stage_of("ListVideos", stages)
 
 
 def test_a_reshuffle_between_cut_and_write_is_noticed(

@@ -116,6 +116,7 @@ def test_tars_that_do_not_belong_together_are_an_error(dataset):
         list(read_samples([(tars[0][0], tars[-1][1])]))
 
 
+@pytest.mark.torch
 @pytest.mark.skipif(
     not HAS_TORCH and os.environ.get("REQUIRE_TORCH") != "1", reason="needs torch (extra: models)"
 )

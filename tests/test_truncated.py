@@ -258,7 +258,14 @@ def test_what_failed_is_accepted_by_the_option_and_a_retry(
     position, size = video_packets(source)[92]
     write(raw / f"cut_{name}", source.read_bytes()[: position + size // 2])
     run = Curated.below(tmp_path, raw)
-    lengths = ("--fixed_stride_split_duration", "1", "--fixed_stride_min_clip_length_s", "0.5")
+    lengths = (
+        "--splitting_algorithm",
+        "fixed-stride",
+        "--fixed_stride_split_duration",
+        "1",
+        "--fixed_stride_min_clip_length_s",
+        "0.5",
+    )
 
     assert run.curate(*lengths) == 1
     assert run.metas() == {}
@@ -288,7 +295,14 @@ def test_the_record_lists_what_the_source_breaks_off_before(
     position, size = video_packets(source)[62]
     write(raw / "half.mp4", source.read_bytes()[: position + size // 2])
     run = Curated.below(tmp_path, raw)
-    lengths = ("--fixed_stride_split_duration", "1", "--fixed_stride_min_clip_length_s", "0.2")
+    lengths = (
+        "--splitting_algorithm",
+        "fixed-stride",
+        "--fixed_stride_split_duration",
+        "1",
+        "--fixed_stride_min_clip_length_s",
+        "0.2",
+    )
 
     assert run.curate(*lengths, "--keep_decodable_prefix") == 0
 

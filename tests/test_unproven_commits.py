@@ -9,7 +9,14 @@ import pytest
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
-STRIDE = ("--fixed_stride_split_duration", "2", "--motion_filter", "score-only")
+STRIDE = (
+    "--splitting_algorithm",
+    "fixed-stride",
+    "--fixed_stride_split_duration",
+    "2",
+    "--motion_filter",
+    "score-only",
+)
 RECORD = "processed_clip_chunks/a.mp4_0.json"
 
 

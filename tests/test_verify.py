@@ -24,7 +24,14 @@ from transforms.layout import lease_uri
 from transforms.lease import hold_lease
 
 OPTIONS = (
-    *("--fixed_stride_split_duration", "2", "--fixed_stride_min_clip_length_s", "1"),
+    *(
+        "--splitting_algorithm",
+        "fixed-stride",
+        "--fixed_stride_split_duration",
+        "2",
+        "--fixed_stride_min_clip_length_s",
+        "1",
+    ),
     *("--clip_re_chunk_size", "1", "--generate_previews", "--max_failed_share", "1"),
     *("--captioning_window_size", "16", "--captioning_remainder_threshold", "8"),
     *("--motion_filter", "enable", "--motion_global_mean_threshold", "1"),

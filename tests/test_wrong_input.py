@@ -131,7 +131,7 @@ class FirstRun:
 
 
 # Spans of two seconds: few clips, and videos of one second may be passed through.
-OPTIONS = ("--fixed_stride_split_duration", "2")
+OPTIONS = ("--splitting_algorithm", "fixed-stride", "--fixed_stride_split_duration", "2")
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,10 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--beam.nope", "3"], ["--beam.nope", "no such option of Beam"]),
         (["--direct_running_mode=fast"], ["direct_running_mode", "multi_processing", "fast"]),
         (["--transcode_encoder", "nonsense"], ["transcode_encoder", "libx264", "nonsense"]),
-        (["--splitting_algorithm", "transnetv2"], ["transnetv2 is not built", "fixed-stride"]),
+        (
+            ["--splitting_algorithm", "hybrid"],
+            ["splitting_algorithm", "transnetv2", "fixed-stride"],
+        ),
         (["--generate_captions", "true"], ["generate_captions=true", "not built", "auto or false"]),
         (["--generate_embeddings", "true"], ["generate_embeddings=true", "not built", "auto"]),
         (["--no-upload_clips"], ["upload_clips=false is not built", "leave it at true"]),

@@ -14,7 +14,14 @@ import pytest
 from beam_pipeline.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
-STRIDE = ("--fixed_stride_split_duration", "1", "--fixed_stride_min_clip_length_s", "0.5")
+STRIDE = (
+    "--splitting_algorithm",
+    "fixed-stride",
+    "--fixed_stride_split_duration",
+    "1",
+    "--fixed_stride_min_clip_length_s",
+    "0.5",
+)
 QUICK = (*STRIDE, "--clip_re_chunk_size", "1", "--no-predict")
 
 

@@ -1,7 +1,8 @@
 """Faults that tests of resilience order; without the variable nothing happens.
 
 ``BEAM_CURATE_FAULT`` is a list of orders separated by commas. ``WHAT:ID``: when a child begins to
-cut the clip or to probe the video with that id, it does WHAT:
+cut the clip, to probe the video or to index it with that id, or to make small frames of segment
+``{video}-{segment}``, it does WHAT:
 
 - ``crash``: ends by a segmentation fault, as a decoder with a bug would;
 - ``error``: raises an exception that nobody expects;
@@ -13,6 +14,7 @@ cut the clip or to probe the video with that id, it does WHAT:
 with that element, kills its whole process group as ``kill -9`` does. The points:
 
 - ``planned``: a video's plan is stored, nothing was handed on; the element is its relative path;
+- ``segment_scored``: the scores of a segment are stored; ``{path}#{segment}``;
 - ``clip_published``: a clip's mp4 is stored, its metadata is not; the clip's id;
 - ``chunk_complete``: a chunk's last clip is committed, its record is not; ``{path}#{chunk}``;
 - ``shards_planned``: the plans of shards are stored, no tar was begun; no element;

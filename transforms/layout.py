@@ -68,6 +68,11 @@ def packet_index_uri(root: str, video_uuid: str) -> str:
     return join(root, WORK, "index", f"{video_uuid}.npz")
 
 
+def shots_uri(root: str, video_uuid: str, settings: str) -> str:
+    """Return the folder of a video's shot scores, one file per segment."""
+    return join(root, WORK, "shots", video_uuid, settings)
+
+
 def failure_uri(root: str, stage: str, element_id: str) -> str:
     """Return the failure file of a video or clip in a stage."""
     return join(root, FAILURES, stage, f"{element_id}.json")

@@ -135,6 +135,8 @@ class SplitVideo:
     spans: tuple[Span, ...]
     uncovered: tuple[tuple[float, float, str], ...] = ()
     """Seconds outside every span: (start, end, reason)."""
+    transitions: tuple[tuple[int, int], ...] = ()
+    """Gradual transitions between shots, in frames, half-open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
+from beam_pipeline.detection import settle_splitting
 from beam_pipeline.exit_status import EXIT_OK
 from beam_pipeline.preflight import check_apart, check_input
 from beam_pipeline.prepare import prepare_shard, prepare_split
@@ -33,7 +34,9 @@ def run_plan(config: AnyConfig) -> int:
         UsageError: The options contradict each other.
         PreflightError: The input is missing or empty, or the encoder is not there.
     """
+    config, splitting = settle_splitting(config)
     lines = [f"Plan of {config.pipeline} (nothing is written)", *resolve_auto(config)[1]]
+    lines += [splitting] if splitting else []
     if isinstance(config, ShardConfig):
         lines += _shard_lines(config)
     else:
@@ -61,7 +64,12 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     with open_looker(config, prepared, num_videos=len(selection.videos)) as looker:
         outlook = look_ahead(config, prepared, selection, looker)
         lines = [*outlook_lines(outlook, absolute(paths[0]))]
-        if outlook.left:
+        if prepared.detection is not None:
+            lines.append(
+                "  clips       known when shots are found: all videos without a plan are decoded "
+                "once for that"
+            )
+        elif outlook.left:
             prediction = predict_split(
                 config, prepared, outlook, looker, start_seconds=start_seconds
             )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from transforms.section import Section, ignored, option
+from transforms.section import Section, option
 
 
 class CaptionModel(Section):
-    """The caption model, and where model files come from."""
+    """The caption model."""
 
     title: ClassVar[str] = "Caption model"
 
@@ -27,8 +27,3 @@ class CaptionModel(Section):
         "vllm_async",
     ] = option("qwen")
     """Which model captions; shard reads the field {captioning_algorithm}_caption."""
-    model_weights_path: str = ignored(
-        "s3://your_bucket_name/model_weights/",
-        instead="models are looked for in the Hugging Face cache and hub (HF_HOME, HF_ENDPOINT)",
-    )
-    """Upstream's bucket of model weights."""

@@ -147,6 +147,7 @@ class _CutRuns(beam.DoFn):
                     raise RuntimeError(f"a child left out clips: {sorted(job.waiting)}")
                 count(self._context.progress_folder, **_timings(report))
                 continue
+            assert isinstance(report, ClipReport)
             job = self._jobs[report.job_id]
             waiting = job.waiting.pop(report.clip_id)
             clip = _reported(waiting, report, job.plan.video.uri, self._scratch)

@@ -32,6 +32,8 @@ class Plan:
     """Half-open ranges of chunk indices that share an entry keyframe."""
     uncovered: tuple[tuple[float, float, str], ...]
     spans_fingerprint: str
+    transitions: tuple[tuple[int, int], ...] = ()
+    """Gradual transitions between shots, in frames, half-open; left out of the file if empty."""
 
     def chunk_spans(self, chunk_index: int) -> tuple[Span, ...]:
         """Return the planned clips of a chunk."""
@@ -81,7 +83,21 @@ def run_ranges(entry_keyframes: Sequence[int]) -> list[tuple[int, int]]:
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
     """Return a plan as JSON values."""
-    return {"schema_version": SCHEMA_VERSION, **to_plain(plan)}
+    plain = to_plain(plan)
+    if not plan.transitions:
+        del plain["transitions"]
+    return {"schema_version": SCHEMA_VERSION, **plain}
+
+
+def plan_from_json(content: Any) -> Plan:
+    """Return the plan that ``plan_to_json`` wrote; transitions that are left out are none.
+
+    Raises:
+        TypeError, KeyError, ValueError: As ``from_plain``.
+    """
+    if isinstance(content, dict):
+        content = {"transitions": [], **content}
+    return from_plain(Plan, content)
 
 
 def read_plan(uri: str) -> Plan:
@@ -97,7 +113,7 @@ def read_plan(uri: str) -> Plan:
 def _read_version(uri: str, _version: str) -> Plan:
     content = read_json(uri)
     try:
-        plan = from_plain(Plan, content)
+        plan = plan_from_json(content)
         _check(plan)
     except (KeyError, TypeError, ValueError) as error:
         raise BadJsonError(
@@ -136,4 +152,5 @@ def make_plan(
         runs=tuple(runs),
         uncovered=split.uncovered,
         spans_fingerprint=spans_fingerprint,
+        transitions=split.transitions,
     )

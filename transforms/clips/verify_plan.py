@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from transforms.checked_files import BadFileError, read_checked
-from transforms.clips.plan import Plan
+from transforms.clips.plan import Plan, plan_from_json
 from transforms.clips.selections import Selected
 from transforms.finding import Watch
 from transforms.formats.plan import VideoPlan
-from transforms.json_records import from_plain
 from transforms.layout import plan_uri
 from transforms.records import Video
 from transforms.shots.spans import clip_uuid
@@ -26,7 +25,7 @@ def read_checked_plan(root: str, video: Selected, watch: Watch) -> Plan:
     """
     content = read_checked(plan_uri(root, video.video_uuid), VideoPlan, watch)
     try:
-        plan = from_plain(Plan, content)
+        plan = plan_from_json(content)
     except (TypeError, KeyError, ValueError) as error:
         raise BadFileError(f"is no plan: {error}") from error
     if problem := _problem(plan, content, video):
@@ -43,9 +42,7 @@ def _problem(plan: Plan, content: dict[str, Any], video: Selected) -> str | None
     if (plan.video.rel, plan.video.source_id) != (video.rel, video.source_id):
         return f"is the plan of {plan.video.rel} ({plan.video.source_id})"
     for span in content["spans"]:
-        # As they stand there: upstream's ids are printed from whole numbers too.
-        times = (span["start_seconds"], span["end_seconds"])
-        if clip_uuid(video.source_id, *times) != span["clip_id"]:
+        if span["clip_id"] not in _possible_ids(video, span, float(plan.facts.average_rate)):
             return f"clip {span['clip_id']}: the id does not follow from its video and span"
     if len({span.clip_id for span in plan.spans}) != len(plan.spans):
         return "two clips have the same id"
@@ -54,6 +51,14 @@ def _problem(plan: Plan, content: dict[str, Any], video: Selected) -> str | None
     if not _lie_end_to_end(plan.runs, len(plan.chunks)):
         return "its runs do not cover its chunks"
     return None
+
+
+def _possible_ids(video: Selected, span: dict[str, Any], frame_rate: float) -> set[str]:
+    """Return the ids that upstream gives this span: from its times, or from frames of shots."""
+    # As they stand there: upstream's ids are printed from whole numbers too.
+    times = (span["start_seconds"], span["end_seconds"])
+    frames = (round(time * frame_rate) for time in times)
+    return {clip_uuid(video.source_id, *times), clip_uuid(video.source_id, *frames)}
 
 
 def _lie_end_to_end(ranges: Sequence[tuple[int, int]], count: int) -> bool:

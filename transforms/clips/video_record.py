@@ -13,7 +13,9 @@ def video_record(plan: Plan) -> dict[str, Any]:
     """Return the record: upstream's fields, then ours."""
     facts, video = plan.facts, plan.video
     width, height = facts.display_size
+    transitions = [list(extent) for extent in plan.transitions]
     return {
+        **({"transitions": transitions} if transitions else {}),
         "video": video.uri,
         "height": height,
         "width": width,

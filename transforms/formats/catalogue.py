@@ -43,6 +43,8 @@ _PLACEHOLDERS = {
     "shard": r"\d{6}",
     "bins": r"(?:frames|duration)_\d+",
     "batch": r"[0-9a-f]{16}",
+    "settings": r"[0-9a-f]{16}",
+    "segment": r"\d{5,}",
 }
 """What stands between braces in a path, as a regular expression."""
 
@@ -101,6 +103,7 @@ FILE_KINDS = (
     FileKind("lease", "output", ".work/lease.json", Lease),
     FileKind("video_plan", "output", ".work/plans/{uuid}.json", VideoPlan),
     FileKind("packet_index", "output", ".work/index/{uuid}.npz"),
+    FileKind("shot_scores", "output", ".work/shots/{uuid}/{settings}/{segment}.npz"),
     FileKind("wdinfo_list", "dataset", "{version}/wdinfo_list.csv"),
     FileKind("dropped_clips", "dataset", "{version}/dropped_clips.json", DroppedClips),
     FileKind("wdinfo", "dataset", "{version}/{bin}/wdinfo.json", WdInfo),

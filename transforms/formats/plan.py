@@ -14,7 +14,7 @@ from transforms.formats.document import (
     Uuid,
     ours,
 )
-from transforms.formats.video_record import Uncovered
+from transforms.formats.video_record import Transition, Uncovered
 
 Range = tuple[Count, Count]
 """Half-open: first index and the index behind the last."""
@@ -116,6 +116,10 @@ class VideoPlan(Document):
     """Ranges of chunks that are decoded in one pass."""
     uncovered: list[Uncovered] = ours(unit="seconds")
     """Stretches in no clip: start, end, reason."""
+    transitions: list[Transition] = ours(
+        unit="frames", when="shots change gradually somewhere in the video"
+    )
+    """Gradual transitions: first frame, and the frame behind the last."""
     spans_fingerprint: Fingerprint = ours()
     """Fingerprint of the options that decide where the video is cut."""
     schema_version: SchemaVersion = ours()

@@ -15,8 +15,25 @@ from transforms.formats.document import (
     upstream,
 )
 
-Uncovered = tuple[Seconds, Seconds, Literal["shorter_than_min_clip_length", "limit_clips"]]
-"""Start and end in seconds of what is in no clip, and why."""
+Uncovered = tuple[
+    Seconds,
+    Seconds,
+    Literal[
+        "shorter_than_min_clip_length",
+        "limit_clips",
+        "transition",
+        "crop",
+        "too_short",
+        "too_long",
+        "damaged",
+    ],
+]
+"""Start and end in seconds of what is in no clip, and why: with fixed-stride the first two; with
+detected shots where shots change, what is cut off both ends of a shot, shots too short for a clip,
+what is beyond the longest clip, clips beyond limit_clips, and all behind the first damage of a
+video kept up to there."""
+Transition = tuple[Count, Count]
+"""First frame, and the frame behind the last."""
 
 
 class VideoRecord(Document):
@@ -64,6 +81,10 @@ class VideoRecord(Document):
     """Smallest PTS of the video stream: second 0 of every span."""
     uncovered: list[Uncovered] = ours(unit="seconds")
     """Stretches in no clip: start, end, reason."""
+    transitions: list[Transition] = ours(
+        unit="frames", when="shots change gradually somewhere in the video"
+    )
+    """Gradual transitions: first frame, and the frame behind the last."""
     notes: list[str] = ours()
     """What had to be guessed, for example ``duration_from_packets``."""
     schema_version: SchemaVersion = ours()

@@ -12,9 +12,9 @@ from transforms.media.encode import EncodeSettings
 from transforms.media.look_settings import LookSettings
 from transforms.records import ClipFile, Failure, VideoFacts
 
-Part = Literal["start", "wait", "index", "cut", "look", "probe"]
+Part = Literal["start", "wait", "index", "cut", "look", "probe", "frames"]
 """What a child is at: starting, waiting for a slot or a job, reading packet times, cutting,
-looking, probing."""
+looking, probing, making small frames for detecting shots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,63 @@ class ProbeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexJob:
+    """One video whose packet index is to be made."""
+
+    job_id: str
+    """The video's id."""
+    source: str
+    """Absolute path of the local video file."""
+    facts: VideoFacts
+    index_path: str
+    """Absolute path of the file to write."""
+    is_made: bool
+    """Whether a file that is there already is of this source; else it is made anew."""
+    keep_prefix: bool
+    """Whether a video that breaks off counts up to there; else it fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReport:
+    """How many frames the video has, or a failure of stage ``split``."""
+
+    job_id: str
+    num_frames: int = 0
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FramesJob:
+    """A stretch of one video whose frames are to be made small."""
+
+    job_id: str
+    """Unique among the open jobs of a pool."""
+    source: str
+    """Absolute path of the local video file."""
+    facts: VideoFacts
+    index_path: str
+    """Absolute path of its packet index."""
+    frames: tuple[int, int]
+    """Half-open range of frame numbers."""
+    all_pixels: bool
+    """As ``small_frames`` takes it."""
+    path: str
+    """Absolute path of the ``.npy`` file to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class FramesReport:
+    """The file is written, or there is a failure of stage ``split``."""
+
+    job_id: str
+    num_decoded: int = 0
+    """Source frames decoded, in the last attempt."""
+    seconds: float = 0.0
+    """Processor time of the last attempt."""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """The child has started and takes jobs."""
 
@@ -144,11 +201,15 @@ class Unusable:
     message: str
 
 
-Job = CutJob | ProbeJob | StretchJob
-JOBS = (CutJob, ProbeJob, StretchJob)
-LAST_MESSAGES = (JobDone, ProbeReport)
+PoolJob = CutJob | IndexJob | FramesJob
+"""Jobs of a pool: several at a time."""
+Job = PoolJob | ProbeJob | StretchJob
+JOBS = (CutJob, IndexJob, FramesJob, ProbeJob, StretchJob)
+LastMessage = JobDone | IndexReport | FramesReport | ProbeReport
+LAST_MESSAGES = (JobDone, IndexReport, FramesReport, ProbeReport)
 """What ends the answer to a job."""
-Message = Job | ClipReport | JobDone | ProbeReport | Hello | Tick | Unusable
+PoolReport = ClipReport | JobDone | IndexReport | FramesReport
+Message = Job | ClipReport | LastMessage | Hello | Tick | Unusable
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind for kind in (*JOBS, ClipReport, *LAST_MESSAGES, Hello, Tick, Unusable)
 }

@@ -12,9 +12,12 @@ from typing import Literal
 
 from transforms import faults
 from transforms.errors import MediaError
+from transforms.media.child_frames import answer_frames, answer_index
 from transforms.media.child_messages import (
     ClipReport,
     CutJob,
+    FramesJob,
+    IndexJob,
     Job,
     JobClip,
     JobDone,
@@ -65,13 +68,16 @@ class Worker:
         """Do the job.
 
         Cutting emits a ``ClipReport`` for every clip but the skipped ones, then ``JobDone``;
-        probing emits a ``ProbeReport``.
+        every other job emits its one report.
 
         Raises:
             MemoryError: There is too little memory; the job was not ended.
         """
         if isinstance(job, CutJob):
             self._run_cut(job)
+            return
+        if isinstance(job, IndexJob | FramesJob):
+            self._run_detection(job)
             return
         # Without a slot: it is short, and who waits for it may hold back all cutting.
         self._begin("probe")
@@ -89,6 +95,18 @@ class Worker:
             self._cut(job)
         self._begin("wait")
         self._emit(JobDone(job.job_id, self._counters.num_decoded, self._seconds))
+
+    def _run_detection(self, job: IndexJob | FramesJob) -> None:
+        self._counters = DecodeCounters()
+        with slot(while_waiting=self._tick_now_and_then):
+            self._begin("index" if isinstance(job, IndexJob) else "frames")
+            faults.strike(job.job_id)
+            if isinstance(job, IndexJob):
+                report: Message = answer_index(job)
+            else:
+                report = answer_frames(job, self._counters)
+        self._begin("wait")
+        self._emit(report)
 
     def progress(self) -> Tick:
         """Return what the child is at; any thread may ask."""

@@ -1,4 +1,4 @@
-"""A pool of children that cut and look: a decoder's crash or hang costs one clip at most."""
+"""A pool of children that decode: a decoder's crash or hang costs one clip at most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from types import TracebackType
 from transforms.errors import CurateError
 from transforms.media.child_lane import Lane, LiveChildren
 from transforms.media.child_limits import ChildLimits
-from transforms.media.child_messages import ClipReport, CutJob, JobClip, JobDone
+from transforms.media.child_messages import (
+    LAST_MESSAGES,
+    ClipReport,
+    CutJob,
+    JobClip,
+    JobDone,
+    PoolJob,
+    PoolReport,
+)
 from transforms.media.clip_files import discard, has_room
 from transforms.media.job_attempts import run_job
 
@@ -57,9 +65,9 @@ class ChildPool:
         self.scratch = scratch.absolute()
         self._num_children = num_children
         self._budget_bytes = budget_bytes
-        self._jobs: queue.SimpleQueue[CutJob | None] = queue.SimpleQueue()
-        self._arrived: queue.SimpleQueue[ClipReport | JobDone | CurateError] = queue.SimpleQueue()
-        self._ready: deque[ClipReport | JobDone] = deque()
+        self._jobs: queue.SimpleQueue[PoolJob | None] = queue.SimpleQueue()
+        self._arrived: queue.SimpleQueue[PoolReport | CurateError] = queue.SimpleQueue()
+        self._ready: deque[PoolReport] = deque()
         self._num_open = 0
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -74,15 +82,15 @@ class ChildPool:
 
     @property
     def num_open(self) -> int:
-        """Submitted jobs whose ``JobDone`` has not been collected."""
-        return self._num_open + sum(isinstance(report, JobDone) for report in self._ready)
+        """Submitted jobs whose last report has not been collected."""
+        return self._num_open + sum(isinstance(report, LAST_MESSAGES) for report in self._ready)
 
     @property
     def child_pids(self) -> tuple[int, ...]:
         """Process ids of the children there are now."""
         return self._children.pids()
 
-    def submit(self, job: CutJob) -> None:
+    def submit(self, job: PoolJob) -> None:
         """Take a job; blocks while the pool is full.
 
         Raises:
@@ -99,7 +107,7 @@ class ChildPool:
             self._threads.append(thread)
             thread.start()
 
-    def reports(self, *, block: bool) -> Iterator[ClipReport | JobDone]:
+    def reports(self, *, block: bool) -> Iterator[PoolReport]:
         """Yield what has been finished since the last call.
 
         Args:
@@ -140,19 +148,19 @@ class ChildPool:
         """Close the pool."""
         self.close()
 
-    def _next_arrival(self) -> ClipReport | JobDone | CurateError:
+    def _next_arrival(self) -> PoolReport | CurateError:
         while True:
             with contextlib.suppress(queue.Empty):
                 return self._arrived.get(timeout=_POLL_SECONDS)
             if not all(thread.is_alive() for thread in self._threads):
                 raise RuntimeError("a thread of the pool of children ended; see standard error")
 
-    def _collect(self, arrival: ClipReport | JobDone | CurateError) -> None:
+    def _collect(self, arrival: PoolReport | CurateError) -> None:
         if isinstance(arrival, CurateError):
             # Whoever asks again gets the same answer.
             self._arrived.put(arrival)
             raise arrival
-        if isinstance(arrival, JobDone):
+        if isinstance(arrival, LAST_MESSAGES):
             self._num_open -= 1
         self._ready.append(arrival)
 
@@ -168,7 +176,7 @@ class ChildPool:
                     self._arrived.put(error)
                     return
 
-    def _finish(self, report: ClipReport | JobDone) -> None:
+    def _finish(self, report: PoolReport) -> None:
         if isinstance(report, ClipReport) and report.failure is not None:
             # What there is of it is of no use to anybody.
             discard(self.scratch, report.clip_id)

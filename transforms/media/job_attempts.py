@@ -6,7 +6,22 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from transforms.media.child_messages import ClipReport, CutJob, JobClip, JobDone, Message, Tick
+from transforms.media.child_messages import (
+    LAST_MESSAGES,
+    ClipReport,
+    CutJob,
+    FramesReport,
+    IndexJob,
+    IndexReport,
+    Job,
+    JobClip,
+    JobDone,
+    LastMessage,
+    Message,
+    PoolJob,
+    PoolReport,
+    Tick,
+)
 from transforms.media.child_process import ChildEndedError
 from transforms.records import Failure
 
@@ -16,12 +31,51 @@ MAX_LOST_IN_A_ROW = 3
 """Behind so many clips lost one after the other the rest of the job is not tried: each try would
 decode up to the same fault."""
 
-Attempt = Callable[[CutJob], Iterator[Message]]
-"""Gives the job to a child; yields what it says, at the latest up to ``JobDone``. Raises
-``ChildEndedError``; the next call takes a new child."""
+Attempt = Callable[[Job], Iterator[Message]]
+"""Gives the job to a child; yields what it says, at the latest up to one of ``LAST_MESSAGES``.
+Raises ``ChildEndedError``; the next call takes a new child."""
 
 
-def run_job(job: CutJob, attempt: Attempt) -> Iterator[ClipReport | JobDone]:
+def run_job(job: PoolJob, attempt: Attempt) -> Iterator[PoolReport]:
+    """Yield what becomes of the job, one of ``LAST_MESSAGES`` last.
+
+    Raises:
+        CurateError: No child can work here.
+    """
+    if isinstance(job, CutJob):
+        yield from _run_cut(job, attempt)
+        return
+    try:
+        report = answer(job, attempt)
+    except ChildEndedError as error:
+        what = f"{job.source}: its frames could not be read for detecting shots, twice: {error}"
+        failure = Failure("split", error.reason, what)
+        kind = IndexReport if isinstance(job, IndexJob) else FramesReport
+        yield kind(job.job_id, failure=failure)
+        return
+    assert isinstance(report, IndexReport | FramesReport)
+    yield report
+
+
+def answer(job: Job, attempt: Attempt) -> LastMessage:
+    """Return the answer to a job that is done as a whole; a child that ends is replaced, once.
+
+    Raises:
+        ChildEndedError: The second one ended as well.
+        CurateError: No child can work here.
+    """
+    num_ends = 0
+    while True:
+        try:
+            (report,) = (told for told in attempt(job) if isinstance(told, LAST_MESSAGES))
+            return report
+        except ChildEndedError:
+            num_ends += 1
+            if num_ends == MAX_ENDS:
+                raise
+
+
+def _run_cut(job: CutJob, attempt: Attempt) -> Iterator[ClipReport | JobDone]:
     """Yield a report for every clip of the job but the skipped ones, then ``JobDone``.
 
     When the child ends, the job goes on in a new one behind the last clip reported. The clip that

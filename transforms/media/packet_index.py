@@ -58,6 +58,13 @@ class PacketIndex:
     """What the container promises and the file lacks, as half a sentence; then the last stretch
     reaches to the end of time. Only with ``keep_prefix``."""
 
+    @property
+    def num_whole(self) -> int:
+        """Frames before the first one that may be lost."""
+        if not len(self.lost_pts):
+            return len(self.pts)
+        return int(np.searchsorted(self.pts, self.lost_pts[0, 0]))
+
     def lost_from(self, start_pts: int, end_pts: int) -> int | None:
         """Return the first PTS in ``[start_pts, end_pts)`` whose frame may be lost, or None."""
         for first, behind in self.lost_pts:

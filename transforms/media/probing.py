@@ -13,7 +13,7 @@ from transforms.media.child_lane import Lane, LiveChildren
 from transforms.media.child_limits import ChildLimits
 from transforms.media.child_messages import ProbeJob, ProbeReport, StretchJob
 from transforms.media.child_process import ChildEndedError
-from transforms.media.job_attempts import MAX_ENDS
+from transforms.media.job_attempts import answer
 from transforms.records import Video, VideoFacts
 from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for
@@ -130,13 +130,10 @@ def _report(job: ProbeJob | StretchJob, lane: Lane) -> ProbeReport:
         MediaError: The second one ended as well.
         CurateError: No child can work here.
     """
-    num_ends = 0
-    while True:
-        try:
-            (report,) = (told for told in lane.attempt(job) if isinstance(told, ProbeReport))
-            return report
-        except ChildEndedError as error:
-            num_ends += 1
-            if num_ends == MAX_ENDS:
-                message = f"{job.uri} could not be probed, twice: {error}"
-                raise MediaError(error.reason, message) from error
+    try:
+        report = answer(job, lane.attempt)
+    except ChildEndedError as error:
+        message = f"{job.uri} could not be probed, twice: {error}"
+        raise MediaError(error.reason, message) from error
+    assert isinstance(report, ProbeReport)
+    return report

@@ -53,7 +53,8 @@ class Transcode(Section):
     keep_decodable_prefix: bool = option(False)
     """Accept sources that are cut off or damaged: a clip that the source breaks off ends at its
     last good frame if ``fixed_stride_min_clip_length_s`` are left of it, and is marked by
-    ``source_truncated`` in its metadata. Clips of which less is left are listed in the record of
+    ``source_truncated`` in its metadata; where shots are detected, the video counts up to its first
+    damaged frame. Clips of which less is left are listed in the record of
     their chunk and do not fail. Without the option such clips fail, and of a source that lacks a
     part of what its header promises all do. Clips that are whole have the same bytes either way, so
     ``--keep_decodable_prefix --retry_failed`` takes up what failed before."""

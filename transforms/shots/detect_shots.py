@@ -1,43 +1,57 @@
-"""Where to cut, by TransNetV2's shot boundaries: the options; the stage itself is not built yet."""
+"""Find where shots change and cut there."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any
 
-from transforms.section import Section, ignored, option
+import apache_beam as beam
+
+from transforms.records import ProbedVideo, SplitVideo
+from transforms.run_context import RunContext
+from transforms.shots.decode_segments import DecodeSegments
+from transforms.shots.detection_settings import DetectionSettings
+from transforms.shots.join_scenes import JoinScenes
+from transforms.shots.plan_segments import PlanSegments
+from transforms.shots.store_scores import StoreScores
+from transforms.shots.video_segment import VideoSegment
 
 
-class ShotDetection(Section):
-    """Options of ``splitting_algorithm=transnetv2`` (contract §1.1 Splitting)."""
+@dataclass
+class DetectShots(beam.PTransform):
+    """Give every video spans between its shot boundaries.
 
-    title: ClassVar[str] = "Shots by TransNetV2"
-    built: ClassVar[bool] = False
+    Input: probed videos. Output: one SplitVideo each, possibly without spans (all shots too
+    short). A video that cannot be decoded from end to end is written to ``failures/split``; the
+    source of a planned video is not read. Every other video is decoded once; segments of long
+    videos spread over all workers. What is scored is stored at once and not scored again by a
+    later run.
+    """
 
-    transnetv2_threshold: float = option(0.4, ge=0, le=1)
-    """Probability above which a frame is a shot boundary."""
-    transnetv2_min_length_s: float = option(2.0, unit="seconds", ge=0)
-    """Shorter scenes are dropped; the longer of this and transnetv2_min_length_frames counts."""
-    transnetv2_min_length_frames: int = option(48, unit="frames", ge=0)
-    """Shorter scenes are dropped; the longer of this and transnetv2_min_length_s counts."""
-    transnetv2_max_length_s: float = option(60.0, unit="seconds", gt=0)
-    """Longest clip."""
-    transnetv2_max_length_mode: Literal["truncate", "stride"] = option("stride")
-    """What happens to longer scenes: cut off, or divided into clips of the longest length."""
-    transnetv2_crop_s: float = option(0.5, unit="seconds", ge=0)
-    """Cut off both ends of every scene."""
-    transnetv2_frame_decoder_mode: Literal["ffmpeg_cpu", "pynvc"] = ignored(
-        "ffmpeg_cpu", instead="frames are always decoded by FFmpeg on the CPU"
-    )
-    """Upstream's choice of frame decoder."""
-    transnetv2_frame_decode_raise_on_pynvc_error: bool = ignored(
-        False, instead="frames are always decoded by FFmpeg on the CPU"
-    )
-    """Upstream's behaviour when its GPU decoder fails."""
-    transnetv2_frame_decode_cpus_per_worker: float = ignored(
-        3.0, instead="the number of workers is the runner's: --direct_num_workers, --parallelism"
-    )
-    """Upstream's processor share of a Ray worker."""
-    transnetv2_gpus_per_worker: float = ignored(
-        0.25, instead="one model per worker process; the runner's preset places GPUs"
-    )
-    """Upstream's GPU share of a Ray worker."""
+    settings: DetectionSettings
+    context: RunContext
+
+    def expand(self, videos: beam.PCollection[ProbedVideo]) -> beam.PCollection[SplitVideo]:
+        """Attach the steps."""
+        settings, context = self.settings, self.context
+        decoded = (
+            videos
+            | PlanSegments(settings, context)
+            | beam.Reshuffle()
+            | DecodeSegments(settings, context)
+        )
+        return self._scored(decoded) | StoreScores(context) | JoinScenes(settings, context)
+
+    def _scored(
+        self, segments: beam.PCollection[VideoSegment]
+    ) -> beam.PCollection[tuple[VideoSegment, Any]]:
+        if self.settings.algorithm == "content":
+            return segments | "WithoutModel" >> beam.Map(_without_model)
+        # Imports torch: 500 MiB a process that others need not pay.
+        from transforms.shots.score_segments import ScoreSegments  # noqa: PLC0415
+
+        return segments | ScoreSegments(self.settings)
+
+
+def _without_model(segment: VideoSegment) -> tuple[VideoSegment, None]:
+    return segment, None

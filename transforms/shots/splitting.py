@@ -14,8 +14,11 @@ class Splitting(Section):
 
     title: ClassVar[str] = "Splitting"
 
-    splitting_algorithm: Literal["fixed-stride", "transnetv2"] = "fixed-stride"
-    """How spans are found; ``fixed-stride`` cuts clips of one length."""
+    splitting_algorithm: Literal["fixed-stride", "transnetv2", "content"] = "transnetv2"
+    """How clips are found: ``transnetv2`` cuts where a neural network sees shots change (needs
+    torch: the extra models); ``content`` cuts where pictures change much from one frame to the
+    next, needs no model, and misses gradual changes; ``fixed-stride`` cuts clips of one length. Not
+    given, it is what the output was begun with, else content where torch or weights are missing."""
     fixed_stride_split_duration: float = option(10, unit="seconds", gt=0)
     """Length of a clip, and the step from one clip to the next."""
     fixed_stride_min_clip_length_s: float = option(2.0, unit="seconds", ge=0)
@@ -28,11 +31,7 @@ class Splitting(Section):
     def _accept_underscore(cls, value: object) -> object:
         return value.replace("_", "-") if isinstance(value, str) else value
 
-    def not_built(self) -> str | None:
-        """Return why the splitting algorithm cannot run yet."""
-        if self.splitting_algorithm == "transnetv2":
-            return (
-                "splitting_algorithm=transnetv2 is not built yet; "
-                "use splitting_algorithm=fixed-stride"
-            )
-        return None
+    @property
+    def detects_shots(self) -> bool:
+        """Whether videos are decoded to find where to cut."""
+        return self.splitting_algorithm != "fixed-stride"

@@ -1,0 +1,1 @@
+"""Models: networks, where their weights are found, and how Beam runs them."""

@@ -1,0 +1,24 @@
+"""Where files of models come from: the option that all models share."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from transforms.section import Section, option
+
+_PLACEHOLDER = "s3://your_bucket_name/model_weights/"
+
+
+class ModelFiles(Section):
+    """Where files of models come from."""
+
+    title: ClassVar[str] = "Model files"
+
+    model_weights_path: str = option(_PLACEHOLDER)
+    """Folder with the files of models, at its top or below their names on the hub. Upstream's
+    default, a placeholder, means none: files come from installed packages and the hub."""
+
+    @property
+    def folder(self) -> str | None:
+        """The folder, None when none is named."""
+        return None if self.model_weights_path == _PLACEHOLDER else self.model_weights_path
