@@ -28,6 +28,7 @@ from transforms.execution import Execution
 from transforms.filters.aesthetics import AestheticFilter
 from transforms.filters.artificial_text import ArtificialTextFilter
 from transforms.filters.motion_options import MotionFilter
+from transforms.filters.score_options import ScoreFilters
 from transforms.filters.semantic import SemanticFilter, VideoClassifier
 from transforms.ingest.list_videos import VideoInput
 from transforms.ingest.multi_camera import MultiCamera
@@ -84,6 +85,7 @@ class SplitSections(PipelineConfig):
     transcode: Transcode = Transcode()
     super_resolution: SuperResolution = SuperResolution()
     motion: MotionFilter = MotionFilter()
+    scores: ScoreFilters = ScoreFilters()
     frames: FrameSampling = FrameSampling()
     aesthetics: AestheticFilter = AestheticFilter()
     artificial_text: ArtificialTextFilter = ArtificialTextFilter()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from transforms.clips.score_counts import add_distributions, score_summary
 from transforms.clips.selections import all_selected_videos
+from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.json_files import read_json, read_json_if_there, write_json
 from transforms.layout import (
     PROCESSED_VIDEOS,
@@ -28,6 +30,8 @@ CLIP_COUNTERS = (
     "num_clips_with_caption",
     "num_clips_with_webp",
 )
+OWN_COUNTERS = tuple(f"num_clips_filtered_by_{name}" for name in LUMA_FILTERS)
+"""Ours, left out where they are 0."""
 
 ChunkSums = dict[str, Any]
 """What the summary says about a video from its chunk records."""
@@ -74,6 +78,7 @@ def make_summary(
         # and the video stands under videos only.
         **videos,
         **_totals(videos),
+        **_scores(videos),
         "num_input_videos": this_run["num_input_videos"],
         "num_input_videos_selected": this_run["num_input_videos_selected"],
         "pipeline_run_time": this_run["pipeline_run_time"],
@@ -117,10 +122,12 @@ def sum_up(chunks: list[dict[str, Any]]) -> ChunkSums:
         "filtered_clips": [clip for chunk in chunks for clip in chunk["filtered_clips"]],
         "failed_clips": [clip for chunk in chunks for clip in chunk["failed_clips"]],
         **{name: sum(chunk[name] for chunk in chunks) for name in CLIP_COUNTERS},
+        **_own_counters(chunks),
         "total_clip_duration": sum((chunk["total_clip_duration"] for chunk in chunks), 0.0),
         "max_clip_duration": max((chunk["max_clip_duration"] for chunk in chunks), default=0.0),
         "total_prompt_tokens": sum(chunk["total_prompt_tokens"] for chunk in chunks),
         "total_output_tokens": sum(chunk["total_output_tokens"] for chunk in chunks),
+        **_score_counts(chunks),
     }
 
 
@@ -137,7 +144,23 @@ def _totals(videos: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "total_output_tokens": sum(video["total_output_tokens"] for video in done),
         "total_num_clips_failed": sum(len(video["failed_clips"]) for video in done),
         **{f"total_{name}": sum(video[name] for video in done) for name in CLIP_COUNTERS},
+        **{f"total_{name}": count for name, count in _own_counters(done).items()},
     }
+
+
+def _own_counters(parts: list[dict[str, Any]]) -> dict[str, int]:
+    sums = {name: sum(part.get(name, 0) for part in parts) for name in OWN_COUNTERS}
+    return {name: count for name, count in sums.items() if count}
+
+
+def _score_counts(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    counts = add_distributions(part.get("score_counts", {}) for part in parts)
+    return {"score_counts": counts} if counts else {}
+
+
+def _scores(videos: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    counts = add_distributions(video.get("score_counts", {}) for video in videos.values())
+    return {"scores": score_summary(counts)} if counts else {}
 
 
 def _back_up(uri: str) -> None:

@@ -38,7 +38,7 @@ class LookSettings:
     previews: PreviewSettings | None = None
     """None: no previews."""
     scores: tuple[str, ...] = ()
-    """What to measure on the pixels' brightness: names of ``observers.luma_scores.SCORERS``."""
+    """What to measure on the pixels' brightness: names in ``observers.luma_scores.SCORERS``."""
 
     def __post_init__(self) -> None:
         """Turn the list that JSON makes of a tuple back into one."""

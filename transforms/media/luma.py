@@ -11,7 +11,7 @@ from typing import cast
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from transforms.media.scaling import EXACT_AREA, EXACT_BICUBIC
@@ -87,12 +87,12 @@ class Luma:
             width,
             height,
             format="yuv420p",
-            interpolation=cast(Interpolation, EXACT_AREA),
+            interpolation=EXACT_AREA,
             src_color_range=own_range,
             dst_color_range=own_range,
             threads=1,
         )
-        return self.scale[_first_plane(shrunk, np.uint8)]
+        return self.scale[_first_plane(shrunk)]
 
     def _plane(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         if self._stored is None:
@@ -105,13 +105,13 @@ class Luma:
         bits = described.components[0].bits
         if described.is_planar and not described.is_rgb and not described.is_big_endian:
             if bits == 8:
-                return _first_plane(self._frame, np.uint8), 8
+                return _first_plane(self._frame), 8
             if bits in (10, 12) and described.name.endswith("le") and "p01" not in described.name:
-                return _first_plane(self._frame, np.uint16), bits
+                return _first_wide_plane(self._frame), bits
         plain = self._plain_maker.reformat(
             self._frame, format="yuv420p", interpolation=EXACT_BICUBIC, threads=1
         )
-        return _first_plane(plain, np.uint8), 8
+        return _first_plane(plain), 8
 
     def _in_8_bits(self, stored: NDArray[np.uint8] | NDArray[np.uint16]) -> Picture:
         if self._bits == 8:
@@ -145,8 +145,15 @@ def _is_full_range(frame: av.VideoFrame) -> bool:
     return frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
 
 
-def _first_plane(frame: av.VideoFrame, dtype: type) -> NDArray[np.uint8]:
+def _first_plane(frame: av.VideoFrame) -> Picture:
+    """Return a view of the first plane of 8-bit values. Shape (height, width)."""
     plane = frame.planes[0]
-    row = plane.line_size // np.dtype(dtype).itemsize
-    values = np.frombuffer(plane, dtype).reshape(-1, row)
+    values = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return values[: frame.height, : frame.width]
+
+
+def _first_wide_plane(frame: av.VideoFrame) -> NDArray[np.uint16]:
+    """Return a view of the first plane of values of two bytes. Shape (height, width)."""
+    plane = frame.planes[0]
+    values = np.frombuffer(memoryview(plane), "<u2").reshape(-1, plane.line_size // 2)
     return values[: frame.height, : frame.width]

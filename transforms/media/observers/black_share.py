@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transforms.media.luma import Luma
+from transforms.media.luma import GRID_SIDE, Luma
 
 BLACK_LUMA = 25
 """A pixel is black up to this luma of 255: a tenth, as FFmpeg's ``blackdetect`` has it."""
@@ -18,10 +18,15 @@ class BlackShare:
     Finds ``black_share``: black frames / frames.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fps: float) -> None:
         self._num_frames = self._num_black = 0
 
-    def observe(self, luma: Luma, index: int) -> None:  # noqa: ARG002 - every frame counts
+    @staticmethod
+    def definition() -> dict[str, float]:
+        """Return the numbers that the score depends on."""
+        return {"luma": BLACK_LUMA, "percent": BLACK_PIXEL_PERCENT, "grid": GRID_SIDE}
+
+    def observe(self, luma: Luma, index: int) -> None:
         """Count the frame."""
         grid = luma.grid
         num_black = np.count_nonzero(grid <= BLACK_LUMA)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.media.luma import Luma
+from transforms.media.luma import GRID_SIDE, Luma
 
 
 class Brightness:
@@ -11,10 +11,15 @@ class Brightness:
     Finds ``brightness``: mean luma over frames and grid pixels, 0.0 (black) to 1.0 (white).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fps: float) -> None:
         self._sum = self._num_pixels = 0
 
-    def observe(self, luma: Luma, index: int) -> None:  # noqa: ARG002 - every frame counts
+    @staticmethod
+    def definition() -> dict[str, float]:
+        """Return the numbers that the score depends on."""
+        return {"grid": GRID_SIDE}
+
+    def observe(self, luma: Luma, index: int) -> None:
         """Add the frame."""
         grid = luma.grid
         self._sum += int(grid.sum())

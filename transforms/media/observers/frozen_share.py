@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transforms.media.luma import Luma, Picture
+from transforms.media.luma import GRID_SIDE, Luma, Picture
 
 STILL_PER_MILLE = 1
 """A frame is frozen when its grid differs from the one before by at most so many thousandths of
@@ -19,11 +19,16 @@ class FrozenShare:
     Finds ``frozen_share``: frozen frames / (frames - 1); nothing for a single frame.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fps: float) -> None:
         self._before: Picture | None = None
         self._num_compared = self._num_frozen = 0
 
-    def observe(self, luma: Luma, index: int) -> None:  # noqa: ARG002 - every frame counts
+    @staticmethod
+    def definition() -> dict[str, float]:
+        """Return the numbers that the score depends on."""
+        return {"per_mille": STILL_PER_MILLE, "luma": STILL_LUMA, "grid": GRID_SIDE}
+
+    def observe(self, luma: Luma, index: int) -> None:
         """Compare the frame with the one before."""
         grid, before = luma.grid, self._before
         self._before = grid

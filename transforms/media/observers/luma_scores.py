@@ -17,7 +17,17 @@ from transforms.media.observers.sharpness import Sharpness
 
 
 class LumaScorer(Protocol):
-    """Measures one thing on the frames of one clip."""
+    """Measures one thing on the frames of one clip.
+
+    Args:
+        fps: Frames per second of the clip; 0 when unknown.
+    """
+
+    def __init__(self, *, fps: float) -> None: ...
+
+    @staticmethod
+    def definition() -> dict[str, float]:
+        """Return the numbers that the score depends on; part of its fingerprint."""
 
     def observe(self, luma: Luma, index: int) -> None:
         """Take in the next frame; ``luma`` must not be kept."""
@@ -26,7 +36,13 @@ class LumaScorer(Protocol):
         """Return what was measured, by name; called once, after the last frame."""
 
 
-SCORERS = ("black", "frozen", "sharpness", "brightness", "letterbox")
+SCORERS: dict[str, type[LumaScorer]] = {
+    "black": BlackShare,
+    "frozen": FrozenShare,
+    "sharpness": Sharpness,
+    "brightness": Brightness,
+    "letterbox": PictureBox,
+}
 """What can be measured, by the name of its filter."""
 
 
@@ -40,7 +56,7 @@ class LumaScores:
 
     def __init__(self, names: Sequence[str], *, fps: float) -> None:
         self._reader = LumaReader()
-        self._scorers = [_scorer(name, fps) for name in names]
+        self._scorers = [SCORERS[name](fps=fps) for name in names]
 
     def observe(self, frame: av.VideoFrame, index: int) -> None:
         """Measure the frame."""
@@ -54,17 +70,3 @@ class LumaScores:
         for scorer in self._scorers:
             scores.update(scorer.finish())
         return Findings(scores=scores)
-
-
-def _scorer(name: str, fps: float) -> LumaScorer:
-    if name == "black":
-        return BlackShare()
-    if name == "frozen":
-        return FrozenShare()
-    if name == "sharpness":
-        return Sharpness(fps=fps)
-    if name == "brightness":
-        return Brightness()
-    if name == "letterbox":
-        return PictureBox(fps=fps)
-    raise ValueError(f"need one of {', '.join(SCORERS)}; got {name!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.media.luma import Luma, Picture, sample_step
+from transforms.media.luma import SAMPLED_PER_SECOND, Luma, Picture, sample_step
 from transforms.media.observers.black_share import BLACK_LUMA
 
 BAR_PERCENT = 99
@@ -27,6 +27,11 @@ class PictureBox:
         self._step = sample_step(fps)
         self._lightest: Picture | None = None
         self._scale: Picture | None = None
+
+    @staticmethod
+    def definition() -> dict[str, float]:
+        """Return the numbers that the score depends on."""
+        return {"luma": BLACK_LUMA, "percent": BAR_PERCENT, "per_second": SAMPLED_PER_SECOND}
 
     def observe(self, luma: Luma, index: int) -> None:
         """Take in the frame if it is one of the sample."""

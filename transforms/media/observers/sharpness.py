@@ -6,7 +6,7 @@ import statistics
 
 import numpy as np
 
-from transforms.media.luma import Luma, Picture, sample_step
+from transforms.media.luma import SAMPLED_PER_SECOND, SMALL_SIDE, Luma, Picture, sample_step
 
 _MIN_SIDE = 3
 
@@ -25,6 +25,11 @@ class Sharpness:
     def __init__(self, *, fps: float) -> None:
         self._step = sample_step(fps)
         self._variances: list[float] = []
+
+    @staticmethod
+    def definition() -> dict[str, float]:
+        """Return the numbers that the score depends on."""
+        return {"side": SMALL_SIDE, "per_second": SAMPLED_PER_SECOND}
 
     def observe(self, luma: Luma, index: int) -> None:
         """Measure the frame if it is one of the sample."""
