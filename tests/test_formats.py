@@ -38,6 +38,9 @@ OPTIONS = (
     *("--fixed_stride_split_duration", "2", "--fixed_stride_min_clip_length_s", "1"),
     *("--captioning_window_size", "16", "--captioning_remainder_threshold", "8"),
     *("--motion_filter", "enable", "--motion_global_mean_threshold", "1"),
+    *("--black_filter", "score-only", "--frozen_filter", "score-only"),
+    *("--sharpness_filter", "score-only", "--brightness_filter", "score-only"),
+    *("--letterbox_filter", "enable", "--picture_share_threshold", "0.1"),
     *("--generate_previews", "--max_failed_share", "1"),
 )
 
@@ -180,10 +183,12 @@ def test_the_version_in_the_schemas_is_the_one_that_is_written() -> None:
 
 SOMETIMES = {
     *("motion_score", "motion_missing", "rejection", "previews", "reencoded_because", "caption"),
+    *("scores", "score_counts"),
 }
 MAPS = {
     *("resolved", "fingerprints", "stages", "all_windows", "all_windows_enhanced_caption"),
     *("videos", "counters", "rejected", "failed_videos", "dropped", "reencoded", "failed"),
+    *("scores", "score_counts", "kept_by_threshold"),
 }
 """Objects whose keys are data."""
 MAY_BE = {"audio_format": str, "end": str, "building": int}

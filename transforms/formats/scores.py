@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,16 @@ from transforms.formats.document import Count, Document, ours
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[float, Field(ge=0)]
+ScoreName = Literal[
+    "motion_global_mean",
+    "motion_per_patch_min_256",
+    "black_share",
+    "frozen_share",
+    "sharpness",
+    "brightness",
+    "picture_share",
+]
+"""Scores that are counted; those of motion are fields of ``motion_score`` without ``motion_``."""
 
 
 class ClipScores(Document):

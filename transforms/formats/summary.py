@@ -18,7 +18,7 @@ from transforms.formats.document import (
     upstream,
 )
 from transforms.formats.run_record import AutoChoice
-from transforms.formats.scores import ScoreCounts, ScoreSummary
+from transforms.formats.scores import ScoreCounts, ScoreName, ScoreSummary
 
 
 class VideoSummary(ClipCounters):
@@ -50,7 +50,7 @@ class VideoSummary(ClipCounters):
     """Tokens given to the caption model."""
     total_output_tokens: Count = ours(unit="tokens")
     """Tokens the caption model wrote."""
-    score_counts: dict[str, ScoreCounts] = ours(when="a clip of the video has a score")
+    score_counts: dict[ScoreName, ScoreCounts] = ours(when="a clip of the video has a score")
     """Sum of its chunk records' distributions."""
 
 
@@ -129,7 +129,7 @@ class Summary(Document):
     """Rejected because black bars take up too much of the frame."""
     total_num_clips_failed: Count = ours(unit="clips")
     """Failed clips."""
-    scores: dict[str, ScoreSummary] = ours(when="a clip has a score")
+    scores: dict[ScoreName, ScoreSummary] = ours(when="a clip has a score")
     """Distribution of each score, and what each threshold would keep."""
     resolved: dict[str, AutoChoice] = ours()
     """What became of options that are ``auto`` in the last run."""
