@@ -33,6 +33,7 @@ from transforms.filters.semantic import SemanticFilter, VideoClassifier
 from transforms.ingest.list_videos import VideoInput
 from transforms.ingest.multi_camera import MultiCamera
 from transforms.ingest.presigned import PresignedUrls
+from transforms.media.crop_options import BlackBars
 from transforms.media.transcode_options import Transcode
 from transforms.profiling import Profiling
 from transforms.run_options import Run
@@ -83,6 +84,7 @@ class SplitSections(PipelineConfig):
     shots: ShotDetection = ShotDetection()
     chunking: Chunking = Chunking()
     transcode: Transcode = Transcode()
+    bars: BlackBars = BlackBars()
     super_resolution: SuperResolution = SuperResolution()
     motion: MotionFilter = MotionFilter()
     scores: ScoreFilters = ScoreFilters()

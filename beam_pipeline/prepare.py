@@ -19,6 +19,7 @@ from transforms.filters.score_limits import LUMA_LIMITS
 from transforms.filters.score_options import ScoreFilters
 from transforms.json_files import read_json_if_there
 from transforms.layout import options_uri
+from transforms.media import crop_probe
 from transforms.media.child_limits import ChildLimits
 from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
 from transforms.media.look import LookSettings
@@ -98,6 +99,7 @@ def stage_fingerprints(
                 "build": encoder_build(),
                 "window_size": look.window_size,
                 "remainder_threshold": look.remainder_threshold,
+                **crop_definition(config),
             },
         )
     ]
@@ -117,6 +119,11 @@ def stage_fingerprints(
     if look.previews is not None:
         stages.append(("previews", dataclasses.asdict(look.previews)))
     return tuple((stage, fingerprint(values)) for stage, values in stages)
+
+
+def crop_definition(config: SplitLike) -> dict[str, Any]:
+    """Return what cropping adds to the fingerprint of the cut: nothing while it is off."""
+    return {"crop_black_bars": crop_probe.definition()} if config.bars.crop_black_bars else {}
 
 
 def score_stages(scores: ScoreFilters) -> list[tuple[str, dict[str, Any]]]:
@@ -169,7 +176,12 @@ def prepare_split(
     return PreparedSplit(
         context=context,
         cut=CutSettings(
-            encode, look, math.ceil(num_slots() / workers), limits, keep_prefix(config)
+            encode,
+            look,
+            math.ceil(num_slots() / workers),
+            limits,
+            keep_prefix(config),
+            config.bars.crop_black_bars,
         ),
         facts=RunFacts(
             started_at=time.time(),

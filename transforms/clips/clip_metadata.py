@@ -99,6 +99,7 @@ def _file_fields(file: ClipFile) -> dict[str, Any]:
         "sha256": file.sha256,
         "source_span_pts": list(file.source_span_pts),
         "made_by": file.made_by,
+        **({"crop_box": list(file.crop_box)} if file.crop_box else {}),
         "windows": [_window_fields(window) for window in file.windows],
         "filtered_windows": [],
         "valid": bool(file.windows),

@@ -131,6 +131,10 @@ class ClipMeta(Document):
     """PTS of the clip's first frame in the source, and the PTS behind its last frame."""
     made_by: Literal["encode", "passthrough"] = ours()
     """``passthrough``: the mp4 is the source's, byte for byte."""
+    crop_box: tuple[Count, Count, Count, Count] = ours(
+        unit="pixels", when="crop_black_bars cut bars away"
+    )
+    """Left, top, width and height of what the clip shows of its source as that is shown upright."""
     sha256: Sha256 = ours()
     """Hash of the clip's mp4."""
     stages: dict[ClipStage, Fingerprint] = ours()
