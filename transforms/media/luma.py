@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
-from transforms.media.scaling import EXACT_AREA, EXACT_BICUBIC
+from transforms.media.scaling import EXACT_BICUBIC
 
 Picture = NDArray[np.uint8]
 
@@ -22,7 +22,9 @@ GRID_SIDE = 160
 """A grid has every n-th pixel of every n-th row, with the n that leaves at least so many along the
 longer side; of a smaller picture it has every pixel."""
 SMALL_SIDE = 180
-"""Shorter side in pixels of a small picture; a smaller picture stays as it is."""
+"""A small picture has the mean of every box of n x n pixels, with the largest n that leaves at
+least so many pixels on the shorter side: 180 of 360, 540, 720, 1080 and 2160; 240 of 480. A picture
+below 360 stays as it is."""
 SAMPLED_PER_SECOND = 2.0
 """What needs more than the grid is measured on the frames 0, s, 2 s, ... of this rate."""
 
@@ -34,23 +36,19 @@ class LumaReader:
     """Makes the ``Luma`` of each frame of one clip; all frames have one size and format."""
 
     def __init__(self) -> None:
-        self._small = VideoReformatter()
-        self._plain = VideoReformatter()
+        self._reformatter = VideoReformatter()
 
     def read(self, frame: av.VideoFrame) -> Luma:
         """Return the frame's luma; nothing is computed yet."""
-        return Luma(frame, self._small, self._plain)
+        return Luma(frame, self._reformatter)
 
 
 class Luma:
     """The luma of one frame. Must not be kept longer than the frame."""
 
-    def __init__(
-        self, frame: av.VideoFrame, small: VideoReformatter, plain: VideoReformatter
-    ) -> None:
+    def __init__(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> None:
         self._frame = frame
-        self._small_maker = small
-        self._plain_maker = plain
+        self._reformatter = reformatter
         self._stored: NDArray[np.uint8] | NDArray[np.uint16] | None = None
         self._grid: Picture | None = None
         self._bits = 8
@@ -76,23 +74,9 @@ class Luma:
 
     @property
     def small(self) -> Picture:
-        """The whole picture shrunk by averaging, on the scale from 0 to 255; see ``SMALL_SIDE``."""
-        frame = self._frame
-        width, height = small_size(frame.width, frame.height)
-        if (width, height) == (frame.width, frame.height):
-            return self.scale[self.stored]
-        own_range = ColorRange.JPEG if _is_full_range(frame) else ColorRange.MPEG
-        shrunk = self._small_maker.reformat(
-            frame,
-            width,
-            height,
-            format="yuv420p",
-            interpolation=EXACT_AREA,
-            src_color_range=own_range,
-            dst_color_range=own_range,
-            threads=1,
-        )
-        return self.scale[_first_plane(shrunk)]
+        """The picture shrunk by averaging, on the scale from 0 to 255; see ``SMALL_SIDE``."""
+        factor = max(1, min(self._frame.width, self._frame.height) // SMALL_SIDE)
+        return self.scale[box_means(self.stored, factor)]
 
     def _plane(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         if self._stored is None:
@@ -108,7 +92,7 @@ class Luma:
                 return _first_plane(self._frame), 8
             if bits in (10, 12) and described.name.endswith("le") and "p01" not in described.name:
                 return _first_wide_plane(self._frame), bits
-        plain = self._plain_maker.reformat(
+        plain = self._reformatter.reformat(
             self._frame, format="yuv420p", interpolation=EXACT_BICUBIC, threads=1
         )
         return _first_plane(plain), 8
@@ -119,17 +103,23 @@ class Luma:
         return (stored >> (self._bits - 8)).astype(np.uint8)
 
 
-def small_size(width: int, height: int) -> tuple[int, int]:
-    """Return width and height of a small picture; never larger than the frame.
+def box_means(values: Picture, side: int) -> Picture:
+    """Return the mean of each box of ``side`` x ``side`` values, rounded, halves up.
 
-    Example:
-        >>> small_size(1280, 720), small_size(160, 96)
-        ((320, 180), (160, 96))
+    What does not fill a box at the right and lower edge is left out. In whole numbers: the same
+    on every processor.
     """
-    shorter = min(width, height)
-    if shorter <= SMALL_SIDE:
-        return width, height
-    return width * SMALL_SIDE // shorter, height * SMALL_SIDE // shorter
+    if side == 1:
+        return values
+    height, width = (length // side * side for length in values.shape)
+    # Whole rows first: most of the work is then on values that lie side by side.
+    rows = values[0:height:side, :width].astype(np.uint16)
+    for offset in range(1, side):
+        rows += values[offset:height:side, :width]
+    sums = rows[:, 0::side].astype(np.uint32)
+    for offset in range(1, side):
+        sums += rows[:, offset::side]
+    return ((2 * sums + side * side) // (2 * side * side)).astype(np.uint8)
 
 
 def sample_step(fps: float) -> int:
