@@ -50,13 +50,18 @@ def test_the_grid_is_every_nth_pixel_and_is_made_once() -> None:
 
 def test_the_small_picture_is_the_mean_of_what_it_covers() -> None:
     generator = np.random.default_rng(2)
-    for (width, height), side in (((640, 360), 2), ((854, 480), 2), ((611, 1083), 3)):
+    for (height, width), (rows, columns) in (
+        *(((360, 640), (180, 320)), ((480, 854), (180, 320)), ((1083, 611), (319, 180))),
+        ((4320, 7680), (180, 320)),
+    ):
         picture = generator.integers(16, 236, (height, width), dtype=np.uint8)
         small = LumaReader().read(luma_frame(picture)).small
-        rows, columns = height // side, width // side
-        whole = picture[: rows * side, : columns * side]
-        means = whole.reshape(rows, side, columns, side).mean(axis=(1, 3))
-        assert (small == on_scale(np.floor(means + 0.5))).all()
+        assert small.shape == (rows, columns)
+        firsts = [y * height // rows for y in range(rows)]
+        lefts = [x * width // columns for x in range(columns)]
+        sums = np.add.reduceat(np.add.reduceat(picture, firsts, 0, np.int64), lefts, 1)
+        counts = np.outer(np.diff([*firsts, height]), np.diff([*lefts, width]))
+        assert (small == on_scale(np.floor(sums / counts + 0.5))).all()
     as_it_is = generator.integers(16, 236, (359, 500), dtype=np.uint8)
     assert (LumaReader().read(luma_frame(as_it_is)).small == on_scale(as_it_is)).all()
 

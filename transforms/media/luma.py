@@ -7,7 +7,7 @@ value y means ``round((y - 16) * 255 / 219)``, cut to 0 and 255; more than 8 bit
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -22,9 +22,8 @@ GRID_SIDE = 160
 """A grid has every n-th pixel of every n-th row, with the n that leaves at least so many along the
 longer side; of a smaller picture it has every pixel."""
 SMALL_SIDE = 180
-"""A small picture has the mean of every box of n x n pixels, with the largest n that leaves at
-least so many pixels on the shorter side: 180 of 360, 540, 720, 1080 and 2160; 240 of 480. A picture
-below 360 stays as it is."""
+"""Shorter side in pixels of a small picture. A picture of less than twice that stays as it is:
+boxes of one and of two pixels side by side would add a pattern of their own."""
 SAMPLED_PER_SECOND = 2.0
 """What needs more than the grid is measured on the frames 0, s, 2 s, ... of this rate."""
 
@@ -75,8 +74,8 @@ class Luma:
     @property
     def small(self) -> Picture:
         """The picture shrunk by averaging, on the scale from 0 to 255; see ``SMALL_SIDE``."""
-        factor = max(1, min(self._frame.width, self._frame.height) // SMALL_SIDE)
-        return self.scale[box_means(self.stored, factor)]
+        stored = self.stored
+        return self.scale[box_means(stored, small_shape(*stored.shape))]
 
     def _plane(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         if self._stored is None:
@@ -103,23 +102,64 @@ class Luma:
         return (stored >> (self._bits - 8)).astype(np.uint8)
 
 
-def box_means(values: Picture, side: int) -> Picture:
-    """Return the mean of each box of ``side`` x ``side`` values, rounded, halves up.
+def small_shape(height: int, width: int) -> tuple[int, int]:
+    """Return height and width of a small picture.
 
-    What does not fill a box at the right and lower edge is left out. In whole numbers: the same
-    on every processor.
+    Example:
+        >>> small_shape(720, 1280), small_shape(480, 854), small_shape(288, 352)
+        ((180, 320), (180, 320), (288, 352))
     """
-    if side == 1:
+    shorter = min(height, width)
+    if shorter < 2 * SMALL_SIDE:
+        return height, width
+    return height * SMALL_SIDE // shorter, width * SMALL_SIDE // shorter
+
+
+def box_means(values: Picture, shape: tuple[int, int]) -> Picture:
+    """Return the means of the boxes that divide a picture evenly, rounded, halves up.
+
+    Box (i, j) has the rows from ``i * H // h`` and the columns from ``j * W // w`` on, up to where
+    the next one begins. In whole numbers: the same on every processor.
+
+    Args:
+        values: Shape (H, W).
+        shape: Shape (h, w) of what is returned, not larger.
+    """
+    if values.shape == shape:
         return values
-    height, width = (length // side * side for length in values.shape)
     # Whole rows first: most of the work is then on values that lie side by side.
-    rows = values[0:height:side, :width].astype(np.uint16)
-    for offset in range(1, side):
-        rows += values[offset:height:side, :width]
-    sums = rows[:, 0::side].astype(np.uint32)
-    for offset in range(1, side):
-        sums += rows[:, offset::side]
-    return ((2 * sums + side * side) // (2 * side * side)).astype(np.uint8)
+    rows, num_rows = _stretches(values.shape[0], shape[0])
+    columns, num_columns = _stretches(values.shape[1], shape[1])
+    sums = _sums(_sums(values, rows, num_rows, np.uint16).T, columns, num_columns, np.uint32).T
+    counts = np.outer(num_rows, num_columns).astype(np.uint32)
+    if counts.min() == counts.max():
+        counts = counts[:1, :1]  # Dividing by one number is several times faster.
+    return ((2 * sums + counts) // (2 * counts)).astype(np.uint8)
+
+
+def _stretches(length: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where each of ``count`` stretches begins, and how long it is."""
+    edges = np.arange(count + 1) * length // count
+    return edges[:-1], np.diff(edges)
+
+
+def _sums(
+    values: NDArray[Any], firsts: NDArray[np.int64], lengths: NDArray[np.int64], dtype: type
+) -> NDArray[Any]:
+    """Return the sums of stretches of rows. Shape (number of stretches, W)."""
+    shortest, count = int(lengths.min()), len(firsts)
+    if int(lengths.max()) == shortest:  # Views instead of copies.
+        picked = [values[offset::shortest][:count] for offset in range(shortest)]
+        sums: NDArray[Any] = picked[0].astype(dtype)
+        for part in picked[1:]:
+            sums += part
+        return sums
+    sums = values[firsts].astype(dtype)
+    for offset in range(1, shortest):
+        sums += values[firsts + offset]
+    longer = lengths > shortest
+    sums[longer] += values[(firsts + shortest)[longer]]
+    return sums
 
 
 def sample_step(fps: float) -> int:
