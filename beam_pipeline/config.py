@@ -28,10 +28,12 @@ from transforms.execution import Execution
 from transforms.filters.aesthetics import AestheticFilter
 from transforms.filters.artificial_text import ArtificialTextFilter
 from transforms.filters.motion_options import MotionFilter
+from transforms.filters.score_options import ScoreFilters
 from transforms.filters.semantic import SemanticFilter, VideoClassifier
 from transforms.ingest.list_videos import VideoInput
 from transforms.ingest.multi_camera import MultiCamera
 from transforms.ingest.presigned import PresignedUrls
+from transforms.media.crop_options import BlackBars
 from transforms.media.transcode_options import Transcode
 from transforms.models.model_files import ModelFiles
 from transforms.profiling import Profiling
@@ -84,8 +86,10 @@ class SplitSections(PipelineConfig):
     model_files: ModelFiles = ModelFiles()
     chunking: Chunking = Chunking()
     transcode: Transcode = Transcode()
+    bars: BlackBars = BlackBars()
     super_resolution: SuperResolution = SuperResolution()
     motion: MotionFilter = MotionFilter()
+    scores: ScoreFilters = ScoreFilters()
     frames: FrameSampling = FrameSampling()
     aesthetics: AestheticFilter = AestheticFilter()
     artificial_text: ArtificialTextFilter = ArtificialTextFilter()

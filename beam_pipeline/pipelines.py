@@ -15,6 +15,7 @@ from transforms.clips.finish_run import FinishRun
 from transforms.clips.plan_chunks import PlanChunks
 from transforms.clips.write_clips import WriteClips
 from transforms.filters.motion import FilterMotion
+from transforms.filters.scores import FilterScores
 from transforms.ingest.probe_videos import ProbeVideos
 from transforms.ingest.select_videos import ListVideos
 from transforms.json_files import write_json
@@ -39,6 +40,7 @@ def split(
         | beam.Reshuffle()
         | CutChunks(prepared.cut, context)
         | FilterMotion(config.motion)
+        | FilterScores(config.scores)
         | WriteClips(context)
         | FinishChunks(context)
         | FinishRun(context, prepared.facts)

@@ -16,11 +16,15 @@ from runners.direct import num_workers
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
+from transforms.filters.score_limits import LUMA_LIMITS
+from transforms.filters.score_options import ScoreFilters
 from transforms.json_files import read_json_if_there
 from transforms.layout import options_uri
+from transforms.media import crop_probe
 from transforms.media.child_limits import ChildLimits
 from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
 from transforms.media.look import LookSettings
+from transforms.media.observers.luma_scores import SCORERS
 from transforms.media.observers.motion import MotionSettings
 from transforms.media.observers.preview_frames import PreviewSettings
 from transforms.media.slots import num_slots
@@ -73,6 +77,7 @@ def look_settings(config: SplitLike) -> LookSettings:
         )
         if previews.generate_previews
         else None,
+        scores=config.scores.measured,
     )
 
 
@@ -100,6 +105,7 @@ def stage_fingerprints(
                 "build": encoder_build(),
                 "window_size": look.window_size,
                 "remainder_threshold": look.remainder_threshold,
+                **crop_definition(config),
             },
         )
     ]
@@ -115,9 +121,27 @@ def stage_fingerprints(
                 },
             )
         )
+    stages += score_stages(config.scores)
     if look.previews is not None:
         stages.append(("previews", dataclasses.asdict(look.previews)))
     return tuple((stage, fingerprint(values)) for stage, values in stages)
+
+
+def crop_definition(config: SplitLike) -> dict[str, Any]:
+    """Return what cropping adds to the fingerprint of the cut: nothing while it is off."""
+    return {"crop_black_bars": crop_probe.definition()} if config.bars.crop_black_bars else {}
+
+
+def score_stages(scores: ScoreFilters) -> list[tuple[str, dict[str, Any]]]:
+    """Return the stages of the scores of pixels: measured ones, then those that decide."""
+    measured = [(f"{name}_score", SCORERS[name].definition()) for name in scores.measured]
+    decided = []
+    for name in scores.enabled:
+        limits = [limit for limit in LUMA_LIMITS if limit.filter == name]
+        decided.append(
+            (f"{name}_filter", {limit.option: getattr(scores, limit.option) for limit in limits})
+        )
+    return measured + decided
 
 
 def spans_fingerprint(config: SplitLike) -> str:
@@ -148,7 +172,14 @@ def prepare_split(
     workers = num_workers(beam_flags) or 1
     execution = config.execution
     limits = ChildLimits(execution.child_memory_limit_mb, execution.child_silence_limit_s)
-    cut = CutSettings(encode, look, math.ceil(num_slots() / workers), limits, keep_prefix(config))
+    cut = CutSettings(
+        encode,
+        look,
+        math.ceil(num_slots() / workers),
+        limits,
+        keep_prefix(config),
+        config.bars.crop_black_bars,
+    )
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=scratch.name,

@@ -45,6 +45,7 @@ OPTIONS = (
     ),
     *("--captioning_window_size", "16", "--captioning_remainder_threshold", "8"),
     *("--motion_filter", "enable", "--motion_global_mean_threshold", "1"),
+    *("--letterbox_filter", "enable", "--picture_share_threshold", "0.1"),
     *("--generate_previews", "--max_failed_share", "1"),
 )
 
@@ -187,10 +188,12 @@ def test_the_version_in_the_schemas_is_the_one_that_is_written() -> None:
 
 SOMETIMES = {
     *("motion_score", "motion_missing", "rejection", "previews", "reencoded_because", "caption"),
+    *("scores", "score_counts"),
 }
 MAPS = {
     *("resolved", "fingerprints", "stages", "all_windows", "all_windows_enhanced_caption"),
     *("videos", "counters", "rejected", "failed_videos", "dropped", "reencoded", "failed"),
+    *("scores", "score_counts", "kept_by_threshold"),
 }
 """Objects whose keys are data."""
 MAY_BE = {"audio_format": str, "end": str, "building": int}

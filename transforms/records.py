@@ -177,6 +177,9 @@ class ClipFile:
     """First frame's PTS and the PTS behind the last frame, half-open, in the source's ticks."""
     made_by: Literal["encode", "passthrough"]
     windows: tuple[Window, ...]
+    crop_box: tuple[int, int, int, int] | None = None
+    """Left, top, width and height of what the clip shows of its source, in pixels of the source as
+    it is shown upright; None: nothing was cropped."""
 
 
 @dataclass(frozen=True, slots=True)

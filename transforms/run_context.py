@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transforms.filters.score_limits import LUMA_FILTERS
+
 SCHEMA_VERSION = 1
 """Version of every JSON file this program writes; part of the fingerprints."""
-DECISION_STAGES = frozenset({"motion_filter"})
+DECISION_STAGES = frozenset({"motion_filter", *(f"{name}_filter" for name in LUMA_FILTERS)})
 """Stages that only compare stored scores with thresholds."""
 
 

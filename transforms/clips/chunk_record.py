@@ -8,6 +8,8 @@ from typing import Any
 
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.clips.plan import Plan
+from transforms.clips.score_counts import count_scores
+from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.records import Failure
 from transforms.run_context import SCHEMA_VERSION, RunContext
 
@@ -64,6 +66,7 @@ def chunk_record(
             clip_id for clip_id in planned if clip_id not in by_id and clip_id not in failures
         ],
         **_source_truncated(truncated),
+        **_score_counts(committed),
         "num_bytes": sum(meta["num_bytes"] for meta in committed),
         "stages": _common_stages(committed, context),
         "schema_version": SCHEMA_VERSION,
@@ -78,7 +81,15 @@ def _source_truncated(truncated: Mapping[str, str]) -> dict[str, Any]:
 def _rejection_counts(committed: Sequence[dict[str, Any]]) -> dict[str, int]:
     filters = [meta["rejection"]["filter"] for meta in committed if "rejection" in meta]
     names = ("motion", "aesthetic", "qwen_classifier", "qwen_semantic", "artificial_text")
-    return {f"num_clips_filtered_by_{name}": filters.count(name) for name in names}
+    counts = {f"num_clips_filtered_by_{name}": filters.count(name) for name in names}
+    # Ours are left out when nothing was rejected: upstream's records have none of them.
+    ours = {f"num_clips_filtered_by_{name}": filters.count(name) for name in LUMA_FILTERS}
+    return {**counts, **{name: count for name, count in ours.items() if count}}
+
+
+def _score_counts(committed: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    counts = count_scores(committed)
+    return {"score_counts": counts} if counts else {}
 
 
 def _common_stages(committed: Sequence[dict[str, Any]], context: RunContext) -> dict[str, str]:

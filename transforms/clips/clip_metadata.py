@@ -7,6 +7,7 @@ from typing import Any
 from transforms.annotate.windows import inclusive_window
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.clips.plan import Plan
+from transforms.clips.score_fields import score_fields
 from transforms.json_records import to_plain
 from transforms.layout import clip_uri
 from transforms.records import Clip, ClipFile, Window
@@ -43,13 +44,7 @@ def clip_metadata(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]
 def annotation_fields(clip: Clip, context: RunContext) -> dict[str, Any]:
     """Return the fields that later stages add: scores, rejection, previews and stages."""
     fields: dict[str, Any] = {"stages": stage_map(clip, context)}
-    motion = {
-        name.removeprefix("motion_"): value
-        for name, value in clip.scores
-        if name.startswith("motion_")
-    }
-    if motion:
-        fields["motion_score"] = motion
+    fields.update(score_fields(clip.scores))
     fields.update(clip.notes)
     if clip.rejection is not None:
         fields["rejection"] = {
@@ -104,6 +99,7 @@ def _file_fields(file: ClipFile) -> dict[str, Any]:
         "sha256": file.sha256,
         "source_span_pts": list(file.source_span_pts),
         "made_by": file.made_by,
+        **({"crop_box": list(file.crop_box)} if file.crop_box else {}),
         "windows": [_window_fields(window) for window in file.windows],
         "filtered_windows": [],
         "valid": bool(file.windows),

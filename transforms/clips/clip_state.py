@@ -6,7 +6,9 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.clips.score_fields import stored_scores
 from transforms.clips.stored_clip import has_stated_size, is_intact
+from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.json_files import read_json_if_there
 from transforms.layout import failure_uri, meta_uri
 from transforms.records import Clip, Failure
@@ -16,7 +18,7 @@ _logger = logging.getLogger(__name__)
 
 CLIP_STAGES = ("cut", "look")
 """Stages in which a single clip fails."""
-LOOK_STAGES = frozenset({"motion_score", "previews"})
+LOOK_STAGES = frozenset({"motion_score", "previews", *(f"{name}_score" for name in LUMA_FILTERS)})
 """Stages that need the clip's frames; the others only need its scores."""
 KEPT_ONLY_STAGES = frozenset({"previews"})
 """Stages behind the filters: a rejected clip is never pending for them."""
@@ -105,6 +107,4 @@ def read_clip_failure(clip_id: str, context: RunContext) -> Failure | None:
 
 
 def _redone(clip: Clip, meta: dict[str, Any]) -> Clip:
-    motion = meta.get("motion_score", {})
-    scores = tuple((f"motion_{name}", float(value)) for name, value in sorted(motion.items()))
-    return clip.updated(redone=True, scores=scores)
+    return clip.updated(redone=True, scores=stored_scores(meta))

@@ -128,6 +128,7 @@ class _CutRuns(beam.DoFn):
                 encode=self._settings.encode,
                 look=self._settings.look,
                 keep_prefix=self._settings.keep_prefix,
+                crop_black_bars=self._settings.crop_black_bars,
             )
         )
 

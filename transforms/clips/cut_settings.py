@@ -22,3 +22,5 @@ class CutSettings:
     keep_prefix: float | None = None
     """None: clips that a damaged source breaks off fail; else seconds that they must last to be
     kept."""
+    crop_black_bars: bool = False
+    """Whether black bars are cut away."""

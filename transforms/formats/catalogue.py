@@ -104,6 +104,7 @@ FILE_KINDS = (
     FileKind("video_plan", "output", ".work/plans/{uuid}.json", VideoPlan),
     FileKind("packet_index", "output", ".work/index/{uuid}.npz"),
     FileKind("shot_scores", "output", ".work/shots/{uuid}/{settings}/{segment}.npz"),
+    FileKind("crop_box", "output", ".work/index/{uuid}.crop.npz"),
     FileKind("wdinfo_list", "dataset", "{version}/wdinfo_list.csv"),
     FileKind("dropped_clips", "dataset", "{version}/dropped_clips.json", DroppedClips),
     FileKind("wdinfo", "dataset", "{version}/{bin}/wdinfo.json", WdInfo),

@@ -14,6 +14,7 @@ from transforms.formats.document import (
     ours,
     upstream,
 )
+from transforms.formats.scores import ScoreCounts, ScoreName
 
 Captions = dict[Uuid, dict[str, str]]
 """Clip to window (``start_end``, inclusive frame numbers) to caption."""
@@ -72,6 +73,8 @@ class ChunkRecord(ClipCounters):
         when="keep_decodable_prefix accepted a damaged source"
     )
     """Those of ``no_frames`` that the source breaks off before, sorted by id."""
+    score_counts: dict[ScoreName, ScoreCounts] = ours(when="a clip of the chunk has a score")
+    """Distribution of each score, those of motion included, over kept and rejected clips."""
     num_bytes: Count = ours(unit="bytes")
     """Size of the mp4s of kept and rejected clips."""
     stages: dict[ClipStage, Fingerprint] = ours()

@@ -17,6 +17,7 @@ from transforms.formats.document import (
     ours,
     upstream,
 )
+from transforms.formats.scores import ClipScores
 
 
 class MotionScore(Document):
@@ -31,12 +32,13 @@ class MotionScore(Document):
 class Rejection(Document):
     """Why a filter turned the clip down; the first rejection stands."""
 
-    filter: Literal["motion"] = ours()
+    filter: Literal["motion", "black", "frozen", "sharpness", "brightness", "letterbox"] = ours()
     """Which filter."""
     score: float = ours()
     """What was measured."""
     threshold: float = ours()
-    """What the score fell below."""
+    """What the score fell below; of ``black`` and ``frozen``, and of ``brightness`` for a clip that
+    is too bright: what it reached."""
 
 
 class CaptionWindow(Document):
@@ -94,6 +96,8 @@ class ClipMeta(Document):
         when="motion was asked for and could not be measured"
     )
     """Why there is no ``motion_score``: a side below 256 pixels, or no motion vectors."""
+    scores: ClipScores = ours(when="a score of the pixels was measured")
+    """What was measured on the clip's pixels."""
     source_truncated: str = ours(
         when="keep_decodable_prefix kept a clip that a damaged source breaks off"
     )
@@ -127,6 +131,10 @@ class ClipMeta(Document):
     """PTS of the clip's first frame in the source, and the PTS behind its last frame."""
     made_by: Literal["encode", "passthrough"] = ours()
     """``passthrough``: the mp4 is the source's, byte for byte."""
+    crop_box: tuple[Count, Count, Count, Count] = ours(
+        unit="pixels", when="crop_black_bars cut bars away"
+    )
+    """Left, top, width and height of what the clip shows of its source as that is shown upright."""
     sha256: Sha256 = ours()
     """Hash of the clip's mp4."""
     stages: dict[ClipStage, Fingerprint] = ours()

@@ -1,8 +1,8 @@
-"""The ten counters of clips that chunk records and the summary share."""
+"""The counters of clips that chunk records and the summary share: upstream's ten, then ours."""
 
 from __future__ import annotations
 
-from transforms.formats.document import Count, Document, upstream
+from transforms.formats.document import Count, Document, ours, upstream
 
 
 class ClipCounters(Document):
@@ -28,3 +28,13 @@ class ClipCounters(Document):
     """Kept clips with a caption."""
     num_clips_with_webp: Count = upstream(unit="clips")
     """Kept clips with previews."""
+    num_clips_filtered_by_black: Count = ours(unit="clips", when="it is not 0")
+    """Rejected because too many frames are black."""
+    num_clips_filtered_by_frozen: Count = ours(unit="clips", when="it is not 0")
+    """Rejected because too many frames equal the one before."""
+    num_clips_filtered_by_sharpness: Count = ours(unit="clips", when="it is not 0")
+    """Rejected because they are blurred."""
+    num_clips_filtered_by_brightness: Count = ours(unit="clips", when="it is not 0")
+    """Rejected because they are too dark or too bright."""
+    num_clips_filtered_by_letterbox: Count = ours(unit="clips", when="it is not 0")
+    """Rejected because black bars take up too much of the frame."""

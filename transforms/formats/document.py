@@ -26,7 +26,22 @@ Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 SchemaVersion = Literal[1]
 """Equals ``transforms.run_context.SCHEMA_VERSION``."""
-ClipStage = Literal["cut", "motion_score", "motion_filter", "previews"]
+ClipStage = Literal[
+    "cut",
+    "motion_score",
+    "motion_filter",
+    "black_score",
+    "frozen_score",
+    "sharpness_score",
+    "brightness_score",
+    "letterbox_score",
+    "black_filter",
+    "frozen_filter",
+    "sharpness_filter",
+    "brightness_filter",
+    "letterbox_filter",
+    "previews",
+]
 """Names in ``stages``: what a clip has been through."""
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from transforms.formats.document import (
+    ClipStage,
     Count,
     Document,
     Fingerprint,
@@ -15,7 +16,7 @@ from transforms.formats.document import (
     ours,
 )
 
-FingerprintName = Literal["spans", "cut", "motion_score", "motion_filter", "previews"]
+FingerprintName = Literal["spans"] | ClipStage
 
 
 class AutoChoice(Document):

@@ -18,6 +18,7 @@ from transforms.formats.document import (
     upstream,
 )
 from transforms.formats.run_record import AutoChoice
+from transforms.formats.scores import ScoreName, ScoreSummary
 
 
 class VideoSummary(ClipCounters):
@@ -114,8 +115,20 @@ class Summary(Document):
     """Kept clips with a caption."""
     total_num_clips_with_webp: Count = upstream(unit="clips")
     """Kept clips with previews."""
+    total_num_clips_filtered_by_black: Count = ours(unit="clips", when="it is not 0")
+    """Rejected because too many frames are black."""
+    total_num_clips_filtered_by_frozen: Count = ours(unit="clips", when="it is not 0")
+    """Rejected because too many frames equal the one before."""
+    total_num_clips_filtered_by_sharpness: Count = ours(unit="clips", when="it is not 0")
+    """Rejected because they are blurred."""
+    total_num_clips_filtered_by_brightness: Count = ours(unit="clips", when="it is not 0")
+    """Rejected because they are too dark or too bright."""
+    total_num_clips_filtered_by_letterbox: Count = ours(unit="clips", when="it is not 0")
+    """Rejected because black bars take up too much of the frame."""
     total_num_clips_failed: Count = ours(unit="clips")
     """Failed clips."""
+    scores: dict[ScoreName, ScoreSummary] = ours(when="a clip has a score")
+    """Distribution of each score, and what each threshold would keep."""
     resolved: dict[str, AutoChoice] = ours()
     """What became of options that are ``auto`` in the last run."""
     videos: dict[str, VideoSummary | UnprocessedVideo] = ours()

@@ -62,6 +62,8 @@ class CutJob:
     look: LookSettings
     keep_prefix: float | None = None
     """As ``cut_run`` takes it: seconds that a clip must last which its source breaks off."""
+    crop_black_bars: bool = False
+    """Whether the video's black bars are found and cut away."""
 
 
 @dataclass(frozen=True, slots=True)

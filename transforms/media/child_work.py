@@ -27,9 +27,12 @@ from transforms.media.child_messages import (
 )
 from transforms.media.child_probe import answer_probe
 from transforms.media.clip_files import clip_path, cutting_folder, preview_folder
+from transforms.media.crop_box import upright_box
+from transforms.media.crop_probe import decided_crop
 from transforms.media.cut import CutResult, CutSpan, cut_run
 from transforms.media.decode import DecodeCounters
 from transforms.media.look import look
+from transforms.media.observers.picture_box import Box
 from transforms.media.out_of_memory import raise_if_out_of_memory
 from transforms.media.packet_index import PacketIndex, build_packet_index, refuse_truncated
 from transforms.media.slots import slot
@@ -50,6 +53,19 @@ class FinishedClip:
     """Frames that must come out of it; None: whatever it holds."""
     notes: dict[str, str] = field(default_factory=dict)
     """What the cut has to say of it."""
+    crop_box: Box | None = None
+    """As ``ClipFile.crop_box``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """What is cut of a job."""
+
+    job: CutJob
+    clips: list[JobClip]
+    index: PacketIndex
+    crop: Box | None
+    """What is kept of the frames, in stored pixels; None: everything."""
 
 
 class Worker:
@@ -137,12 +153,13 @@ class Worker:
             return
         try:
             index = self._index(job)
+            crop = self._crop(job, index)
         except MediaError as error:
             for clip in clips:
                 self._report_failure(job, clip.clip_id, "cut", error)
             return
         with self._folder(job) as folder:
-            self._cut_clips(job, clips, index, folder)
+            self._cut_clips(_Cut(job, clips, index, crop), folder)
 
     def _index(self, job: CutJob) -> PacketIndex:
         self._begin("index")
@@ -167,26 +184,32 @@ class Worker:
         finally:
             shutil.rmtree(folder)
 
-    def _cut_clips(
-        self, job: CutJob, clips: list[JobClip], index: PacketIndex, folder: Path
-    ) -> None:
+    def _crop(self, job: CutJob, index: PacketIndex) -> Box | None:
+        if not job.crop_black_bars:
+            return None
+        path = Path(job.index_path).with_suffix(".crop.npz")
+        return decided_crop(job.source, job.facts, index, path=path, counters=self._counters)
+
+    def _cut_clips(self, cut: _Cut, folder: Path) -> None:
+        job = cut.job
         results = cut_run(
             Path(job.source),
             job.facts,
-            index,
-            [CutSpan(clip.clip_id, clip.start, clip.end) for clip in clips],
+            cut.index,
+            [CutSpan(clip.clip_id, clip.start, clip.end) for clip in cut.clips],
             settings=job.encode,
             folder=folder,
             windows=(job.look.window_size, job.look.remainder_threshold),
             counters=self._counters,
             keep_prefix=job.keep_prefix,
+            crop=cut.crop,
         )
-        for clip in clips:
+        for clip in cut.clips:
             self._begin("cut", clip.clip_id)
             faults.strike(clip.clip_id)
-            self._report_cut(job, next(results))
+            self._report_cut(job, next(results), cut.crop)
 
-    def _report_cut(self, job: CutJob, result: CutResult) -> None:
+    def _report_cut(self, job: CutJob, result: CutResult, crop: Box | None) -> None:
         notes = {"source_truncated": result.truncated} if result.truncated else {}
         if result.failure is not None:
             self._report_failure(job, result.clip_id, "cut", MediaError(*result.failure))
@@ -200,7 +223,14 @@ class Worker:
             if result.made_by == "passthrough" and job.facts.header_frames:
                 promised = job.facts.header_frames
             span = result.source_span_pts
-            finished = FinishedClip(result.clip_id, path, span, result.made_by, promised, notes)
+            shown = crop and upright_box(
+                crop,
+                size=(job.facts.width, job.facts.height),
+                rotation_degrees=job.facts.rotation_degrees,
+            )
+            finished = FinishedClip(
+                result.clip_id, path, span, result.made_by, promised, notes, shown
+            )
             self._look(job, finished)
 
     def _look(self, job: CutJob, finished: FinishedClip) -> None:
@@ -223,6 +253,7 @@ class Worker:
             source_span_pts=finished.source_span_pts,
             made_by=finished.made_by,
             windows=seen.windows,
+            crop_box=finished.crop_box,
         )
         self._emit(
             ClipReport(

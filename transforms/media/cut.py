@@ -28,6 +28,7 @@ def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
     windows: tuple[int, int],
     counters: DecodeCounters,
     keep_prefix: float | None = None,
+    crop: tuple[int, int, int, int] | None = None,
 ) -> Iterator[CutResult]:
     """Cut ``spans`` in one decode pass; yield each result, in order, as its file closes.
 
@@ -51,8 +52,10 @@ def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
         keep_prefix: None: a clip whose source breaks off fails. Else it ends at the last good frame
             if it lasts at least so many seconds, and clips without a good frame do not fail;
             ``truncated`` marks both. The clip that holds the video's first frame fails without it.
+        crop: Left, top, width and height of what clips show, in stored pixels, see ``crop_box``;
+            None: everything. No clip is passed through then.
     """
-    run = Run(source, facts, index, settings, folder, windows, counters, keep_prefix)
+    run = Run(source, facts, index, settings, folder, windows, counters, keep_prefix, crop)
     plans = [plan_clip(span, facts, index) for span in spans]
     if _passes_through(run, plans):
         yield _pass_through(run, plans[0])
@@ -64,7 +67,7 @@ def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
 
 
 def _passes_through(run: Run, plans: list[ClipPlan]) -> bool:
-    if not run.settings.passthrough or len(plans) != 1 or plans[0].broken:
+    if not run.settings.passthrough or run.crop is not None or len(plans) != 1 or plans[0].broken:
         return False
     start_pts, end_pts = plans[0].span_pts
     reason = passthrough_reason(run.facts, run.index, start_pts=start_pts, end_pts=end_pts)

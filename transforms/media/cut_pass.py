@@ -34,6 +34,7 @@ class Run:
     windows: tuple[int, int]
     counters: DecodeCounters
     keep_prefix: float | None = None
+    crop: tuple[int, int, int, int] | None = None
 
     def paths(self, clip_id: str) -> tuple[Path, Path]:
         """Return where a clip is written and where it appears when it is whole."""
@@ -147,7 +148,9 @@ class CutPass:
     def _open(self, plan: ClipPlan, frame: av.VideoFrame) -> ClipWriter:
         run = self._run
         if self._upright is None:
-            self._upright = Upright(frame, rotation_degrees=run.facts.rotation_degrees)
+            self._upright = Upright(
+                frame, rotation_degrees=run.facts.rotation_degrees, crop=run.crop
+            )
         if self._audio is None and run.facts.audio_codec:
             start = plan.true_span_pts[0] * run.facts.time_base
             seekable = run.facts.has_keyframe_index

@@ -17,6 +17,7 @@ from transforms.annotate.windows import caption_windows
 from transforms.errors import MediaError
 from transforms.media.look_settings import LookSettings, MotionSettings, PreviewSettings
 from transforms.media.observers.frame_count import FrameCount
+from transforms.media.observers.luma_scores import LumaScores
 from transforms.media.observers.motion import PATCH, Motion
 from transforms.media.observers.motion_proxy import ProxyMotion
 from transforms.media.observers.observer import Observer
@@ -50,7 +51,8 @@ class LookResult:
     windows: tuple[Window, ...]
     """Caption windows; they tile the clip. Empty for clips of fewer than four frames."""
     scores: dict[str, float]
-    """``motion_global_mean`` and ``motion_per_patch_min_256`` when measured."""
+    """``motion_global_mean`` and ``motion_per_patch_min_256`` when measured, and what the scorers
+    of ``observers.luma_scores`` found."""
     notes: dict[str, str]
     """``motion_missing``: ``resolution_too_small`` or ``no_vectors``."""
     preview_files: tuple[str, ...]
@@ -97,6 +99,8 @@ def look(path: Path, settings: LookSettings, *, preview_folder: Path) -> LookRes
     observers: list[Observer] = [count]
     if settings.motion is not None:
         observers.append(_motion_observer(clip, settings.motion))
+    if settings.scores:
+        observers.append(LumaScores(settings.scores, fps=float(clip.fps or 0)))
     if settings.previews is not None and spans:
         preview_folder.mkdir(parents=True, exist_ok=True)
         observers.append(_preview_observer(clip, settings.previews, spans, preview_folder))

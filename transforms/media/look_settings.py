@@ -37,3 +37,9 @@ class LookSettings:
     """None: no motion scores."""
     previews: PreviewSettings | None = None
     """None: no previews."""
+    scores: tuple[str, ...] = ()
+    """What to measure on the pixels' brightness: names in ``observers.luma_scores.SCORERS``."""
+
+    def __post_init__(self) -> None:
+        """Turn the list that JSON makes of a tuple back into one."""
+        object.__setattr__(self, "scores", tuple(self.scores))

@@ -31,12 +31,20 @@ class Upright:
     and filter are kept from frame to frame.
     """
 
-    def __init__(self, first: av.VideoFrame, *, rotation_degrees: int) -> None:
+    def __init__(
+        self,
+        first: av.VideoFrame,
+        *,
+        rotation_degrees: int,
+        crop: tuple[int, int, int, int] | None = None,
+    ) -> None:
         """Prepare for frames like ``first``.
 
         Args:
             first: A decoded frame of the source; it is not changed.
             rotation_degrees: Clockwise turn that shows it upright: 0, 90, 180 or 270.
+            crop: Left, top, width and height of what is kept, in pixels of ``first``, left and top
+                even; None: everything.
 
         Raises:
             MediaError: ``mirrored``: the source asks players to mirror it.
@@ -53,11 +61,13 @@ class Upright:
         if self._reformatter is None:
             self.pixel_format = first.format.name
         turned = rotation_degrees in (90, 270)
-        width, height = (first.height, first.width) if turned else (first.width, first.height)
+        stored = crop[2:] if crop is not None else (first.width, first.height)
+        width, height = (stored[1], stored[0]) if turned else stored
         self.width, self.height = width - width % 2, height - height % 2
         self.color = _color_tags(first, is_rgb=self._is_rgb)
         odd = (self.width, self.height) != (width, height)
-        self._graph = self._filters(first, rotation_degrees) if rotation_degrees or odd else None
+        changes = bool(rotation_degrees or odd or crop)
+        self._graph = self._filters(first, rotation_degrees, crop) if changes else None
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return ``frame`` for the encoder; its PTS and type are for the caller to set."""
@@ -76,7 +86,9 @@ class Upright:
             frame = self._graph.vpull()
         return frame
 
-    def _filters(self, first: av.VideoFrame, rotation_degrees: int) -> av.filter.Graph:
+    def _filters(
+        self, first: av.VideoFrame, rotation_degrees: int, crop: tuple[int, int, int, int] | None
+    ) -> av.filter.Graph:
         graph = av.filter.Graph()
         graph.threads = 1
         # Range and matrix are named because frames that differ from them make the filter warn.
@@ -90,6 +102,9 @@ class Upright:
                 range=str(int(first.color_range)),
             )
         ]
+        if crop is not None:
+            left, top, width, height = crop
+            nodes.append(graph.add("crop", f"{width}:{height}:{left}:{top}"))
         if rotation_degrees == 180:
             nodes += [graph.add("hflip"), graph.add("vflip")]
         elif rotation_degrees:

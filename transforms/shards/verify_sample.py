@@ -16,7 +16,7 @@ ADDED = frozenset(
 )
 """Fields of a sample beside those of the clip's metadata."""
 _LATER = frozenset(
-    {"stages", "motion_score", "motion_missing", "rejection", "previews", "windows"}
+    {"stages", "motion_score", "motion_missing", "scores", "rejection", "previews", "windows"}
     | {"filtered_windows", "has_caption", "clip_location"}
     | {"total_prompt_tokens", "total_output_tokens"}
 )
