@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from luma_video import Luma, barred, luma_frame, moving
 
+from transforms.media.look import LookSettings, look
 from transforms.media.luma import LumaReader, sample_step
 from transforms.media.observers.luma_scores import SCORERS, LumaScores
 
@@ -182,3 +186,26 @@ def test_scorers_do_not_depend_on_each_other() -> None:
             observer.observe(luma_frame(picture), number)
         apart.update(observer.finish().scores)
     assert apart == together
+
+
+def ffmpeg_lines(path: Path, video_filter: str, word: str) -> list[str]:
+    """Return the lines of the ffmpeg program's report that hold a word."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-i", str(path)]
+    command += ["-vf", video_filter, "-f", "null", "-"]
+    report = subprocess.run(command, capture_output=True, check=True, text=True).stderr
+    return [line for line in report.splitlines() if word in line]
+
+
+def test_real_videos_as_the_ffmpeg_program_sees_them(real_videos: Path, tmp_path: Path) -> None:
+    path = real_videos / "cosmos_test_clip_10s.mp4"
+    settings = LookSettings(scores=tuple(SCORERS))
+    found = look(path, settings, preview_folder=tmp_path).scores
+    # Stored luma below 38 is 25 or less on our scale; the program counts all pixels, we a grid.
+    num_black = len(ffmpeg_lines(path, "blackframe=amount=98:threshold=38", "pblack:"))
+    assert num_black > 60
+    assert found["black_share"] * 240 == pytest.approx(num_black, abs=2)
+    [*_, last] = ffmpeg_lines(path, "cropdetect=limit=38:round=2:reset=0", "crop=")
+    width, height, left, top = map(int, last.rsplit("crop=", 1)[1].split(":"))
+    assert (found["picture_left"], found["picture_width"]) == (left, width)
+    assert found["picture_top"] == pytest.approx(top, abs=2)
+    assert found["picture_height"] == pytest.approx(height, abs=4)
