@@ -12,7 +12,7 @@ from pathlib import Path
 
 from beam_pipeline.calibration import calibrate
 from beam_pipeline.config import CurateConfig, SplitConfig
-from beam_pipeline.prediction import Prediction, predict
+from beam_pipeline.prediction import Prediction, predict, with_detection
 from beam_pipeline.prepare import PreparedSplit
 from beam_pipeline.scratch import scratch_root
 from transforms.clips.plan import read_plan
@@ -67,8 +67,10 @@ class Outlook:
     num_waiting: int
     """Inputs beyond ``limit``, or failed before."""
     splits: tuple[SplitVideo, ...]
-    """The videos that the run would work on, with all their planned clips; where shots are
-    detected, clips are not known before."""
+    """The videos that the run would work on, with all their planned clips; where shots are to be
+    found first, clips of one length stand in for what is not known yet."""
+    to_detect: tuple[SplitVideo, ...]
+    """Those of them in which shots are to be found."""
     left: tuple[SplitVideo, ...]
     """The same without the clips of chunks that are committed."""
     failures: tuple[tuple[str, MediaError], ...]
@@ -104,6 +106,11 @@ def look_ahead(
         num_done=selection.num_done,
         num_waiting=selection.num_waiting,
         splits=tuple(splits),
+        to_detect=tuple(
+            split
+            for split in splits
+            if prepared.detection is not None and not _has_plan(split.video, context)
+        ),
         left=tuple(_without_done(split, context) for split in splits),
         failures=tuple(failures),
     )
@@ -128,12 +135,18 @@ def predict_split(
     """
     videos = [ProbedVideo(split.video, split.facts) for split in outlook.left if split.spans]
     calibration = calibrate(videos, prepared.cut, looker.scratch, looker.prober)
-    return predict(
+    prediction = predict(
         outlook.left,
         calibration=calibration,
         chunking=config.chunking,
         may_pass_through=prepared.cut.encode.passthrough,
         fixed_seconds=start_seconds + runner_seconds(),
+    )
+    return with_detection(
+        prediction,
+        outlook.to_detect,
+        calibration=calibration,
+        network=config.splitting.splitting_algorithm == "transnetv2",
     )
 
 
@@ -156,13 +169,18 @@ def _split(
 ) -> SplitVideo | MediaError:
     try:
         probed = probe_video(video, prober, context)
-        if not config.detects_shots:
+        if not config.detects_shots or not _has_plan(video, context):
             return split_fixed_stride(probed, config)
     except MediaError as error:
         return error
+    return SplitVideo(
+        video, probed.facts, read_plan(plan_uri(context.root, video.video_uuid)).spans
+    )
+
+
+def _has_plan(video: Video, context: RunContext) -> bool:
     uri = plan_uri(context.root, video.video_uuid)
-    spans = read_plan(uri).spans if storage_for(uri).exists(uri) else ()
-    return SplitVideo(video, probed.facts, spans)
+    return storage_for(uri).exists(uri)
 
 
 def _without_done(split: SplitVideo, context: RunContext) -> SplitVideo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from beam_pipeline.calibration import Calibration, Rate, makespan, pixels
 from beam_pipeline.progress_display import clock
@@ -14,15 +14,22 @@ from transforms.errors import MediaError
 from transforms.records import Span, SplitVideo
 from transforms.storage.interface import StorageError
 
+NETWORK_FRAME_SECONDS = 0.025
+"""Processor time of TransNetV2 per frame: 1.2 s for a window that gives 50 frames."""
+NETWORK_START_SECONDS = 5.0
+"""Until torch is imported and the weights are loaded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What a run is expected to make and take."""
 
     num_videos: int
-    num_clips: int
+    num_clips: int | None
+    """None where shots are to be found first."""
     num_bytes: float | None
-    """Of the clips; None when no input could be measured."""
+    """Of the clips, at most where shots are to be found first; None when no input could be
+    measured."""
     seconds: float | None
     """Wall time; None when no input could be measured."""
 
@@ -75,6 +82,37 @@ def predict(
     return Prediction(len(splits), num_clips, num_bytes, fixed_seconds + start + busy)
 
 
+def with_detection(
+    prediction: Prediction,
+    splits: Sequence[SplitVideo],
+    *,
+    calibration: Calibration,
+    network: bool,
+) -> Prediction:
+    """Return the prediction with what finding shots in these videos takes before they are cut.
+
+    Args:
+        prediction: Of the cutting, with clips of one length in the place of shots.
+        splits: The videos in which shots are to be found.
+        calibration: How fast this machine is.
+        network: Whether TransNetV2 looks at the frames; what it takes is not measured here.
+    """
+    if not splits:
+        return prediction
+    unknown = replace(prediction, num_clips=None)
+    if prediction.seconds is None or not calibration.rates:
+        return unknown
+    # Decoding to small frames takes about what looking at a clip does.
+    busy = 0.0
+    for split in splits:
+        rate = _nearest_rate(split, calibration)
+        per_frame = rate.look_seconds_per_frame * pixels(split.facts) / rate.pixels
+        busy += split.facts.num_frames * (per_frame + (NETWORK_FRAME_SECONDS if network else 0.0))
+    seconds = busy * calibration.slowdown / calibration.num_children
+    start = NETWORK_START_SECONDS if network else 0.0
+    return replace(unknown, seconds=prediction.seconds + start + seconds)
+
+
 def predicted_vs_actual(prediction: Prediction, actual: Actual) -> list[str]:
     """Return a table of what was expected and what came, one line for each row.
 
@@ -91,7 +129,7 @@ def predicted_vs_actual(prediction: Prediction, actual: Actual) -> list[str]:
     rows = [
         ("", "predicted", "actual"),
         ("videos", str(prediction.num_videos), str(actual.num_videos)),
-        ("clips", str(prediction.num_clips), str(actual.num_clips)),
+        ("clips", count_text(prediction.num_clips), str(actual.num_clips)),
         ("clip data", size_text(prediction.num_bytes), size_text(actual.num_bytes)),
         ("time", time_text(prediction.seconds), time_text(actual.seconds)),
     ]
@@ -111,6 +149,11 @@ def size_text(num_bytes: float | None) -> str:
         if num_bytes >= scale:
             return f"{num_bytes / scale:.3g} {unit}"
     return f"{num_bytes / 1e3:.3g} kB"
+
+
+def count_text(number: int | None) -> str:
+    """Return a number, or ``unknown``."""
+    return "unknown" if number is None else str(number)
 
 
 def time_text(seconds: float | None) -> str:

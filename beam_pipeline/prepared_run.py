@@ -79,12 +79,9 @@ class PreparedRun:
         )
 
     def predict(self) -> Prediction | None:
-        """Return what the run will take; None when it cannot be told cheaply."""
+        """Return what the run will take; None when nothing is left, or too much to probe twice."""
         config, split = self._config, self._split
         if isinstance(config, ShardConfig) or split is None or not config.run.predict:
-            return None
-        if split.detection is not None:
-            # How many clips there will be is what the run finds out.
             return None
         selection = select_videos(config.input, split.context)
         keep_states(split.context, selection.states)

@@ -15,13 +15,20 @@ from make_video import VideoSpec
 
 from beam_pipeline.calibration import Calibration, Rate, makespan, representatives
 from beam_pipeline.cli import main
-from beam_pipeline.prediction import Actual, predict, predicted_vs_actual
+from beam_pipeline.prediction import (
+    Actual,
+    Prediction,
+    predict,
+    predicted_vs_actual,
+    with_detection,
+)
 from transforms.clips.chunking import Chunking
 from transforms.media.probe import probe
 from transforms.records import ProbedVideo, SplitVideo, Video
 from transforms.shots.fixed_stride import split_fixed_stride
 from transforms.shots.splitting import Splitting
 
+Capture = pytest.CaptureFixture[str]
 MakeVideo = Callable[[str, VideoSpec], Path]
 # 12 s and 7 s at a stride of 5 s: 5 5 2 and 5 2; the least length is 2 s.
 LONG = VideoSpec(seconds=12, size=(640, 360))
@@ -244,3 +251,36 @@ def test_makespan_of_nothing_and_of_more_workers_than_jobs() -> None:
     assert makespan([], 2) == 0.0
     assert makespan([3.0], 4) == 3.0
     assert makespan([float(Fraction(1, 2))] * 4, 2) == 1.0
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_finding_shots_is_predicted_and_clips_are_not(made_video: MakeVideo, network: bool) -> None:
+    split = split_at(made_video("long.mp4", LONG), 5)
+    rate = Rate("h264", 640 * 360, 0.02, 0.01, bytes_per_second=1000.0)
+    calibration = Calibration((rate,), start_seconds=0.5, slowdown=1.5, num_children=2)
+    cutting = Prediction(1, 3, 5000.0, 10.0)
+    found = with_detection(cutting, [split], calibration=calibration, network=network)
+    per_frame = 0.01 + (0.025 if network else 0)
+    expected = 10 + 300 * per_frame * 1.5 / 2 + (5 if network else 0)
+    assert found.num_clips is None
+    assert found.num_bytes == 5000
+    assert found.seconds == pytest.approx(expected)
+    assert with_detection(cutting, [], calibration=calibration, network=network) == cutting
+    nothing = Calibration((), 0.0, 1.0, 2)
+    unknown = Prediction(1, 3, None, None)
+    found = with_detection(unknown, [split], calibration=nothing, network=network)
+    assert (found.num_clips, found.seconds) == (None, None)
+
+
+def test_plan_with_shots_to_be_found(raw: Path, tmp_path: Path, capsys: Capture) -> None:
+    paths = ["--input_video_path", str(raw), "--output_clip_path", str(tmp_path / "out")]
+    assert main(["plan", "split", *paths, "--splitting_algorithm", "content"]) == 0
+    told = capsys.readouterr().out
+    assert "shots       to be found in 2 videos first" in told
+    assert "clips       unknown" in told
+    assert re.search(r"clip data   at most [\d.]+ [kM]B", told)
+    assert re.search(r"time        about \d+:\d\d:\d\d", told)
+    assert not (tmp_path / "out").exists()
+    assert main(["split", *paths, "--splitting_algorithm", "content"]) == 1, "one is no video"
+    told = capsys.readouterr().out
+    assert re.search(r"clips +unknown +\d", told)

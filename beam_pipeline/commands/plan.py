@@ -64,12 +64,9 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     with open_looker(config, prepared, num_videos=len(selection.videos)) as looker:
         outlook = look_ahead(config, prepared, selection, looker)
         lines = [*outlook_lines(outlook, absolute(paths[0]))]
-        if prepared.detection is not None:
-            lines.append(
-                "  clips       known when shots are found: all videos without a plan are decoded "
-                "once for that"
-            )
-        elif outlook.left:
+        if outlook.to_detect:
+            lines.append(f"  shots       to be found in {len(outlook.to_detect)} videos first")
+        if outlook.left:
             prediction = predict_split(
                 config, prepared, outlook, looker, start_seconds=start_seconds
             )
@@ -105,11 +102,16 @@ def outlook_lines(outlook: Outlook, input_uri: str) -> Iterable[str]:
 
 def prediction_lines(prediction: Prediction, *, shards: bool) -> list[str]:
     """Return what the run will make and take."""
-    from beam_pipeline.prediction import size_text, time_text  # noqa: PLC0415 - imports Beam
+    from beam_pipeline.prediction import (  # noqa: PLC0415 - imports Beam
+        count_text,
+        size_text,
+        time_text,
+    )
 
+    about = "at most" if prediction.num_clips is None else "about"
     lines = [
-        f"  clips       {prediction.num_clips}",
-        f"  clip data   about {size_text(prediction.num_bytes)}",
+        f"  clips       {count_text(prediction.num_clips)}",
+        f"  clip data   {about} {size_text(prediction.num_bytes)}",
     ]
     if shards:
         lines.append(f"  shards      about {size_text(prediction.num_bytes)} more")
