@@ -1,7 +1,7 @@
 """How well shots are found: our detectors and PySceneDetect's on the same files.
 
 From the repository root: ``python -m benchmarks.shots`` prints the table of ``docs/shots.md``. It
-needs the extras ``models`` and ``benchmark``, and scores some thousand frames (25 ms of a core each).
+needs the extras ``models`` and ``benchmark``, and scores 4000 frames (25 ms of a core each).
 Where ``BEAM_CURATE_TEST_VIDEOS`` names the folder of real videos, these are spliced and told too.
 None of the footage is what the thresholds were found on.
 """

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.shots.boundaries import MANY_HOT_THRESHOLD, runs
-from transforms.shots.frame_changes import REACH, FrameChanges
+from transforms.shots.frame_changes import REACH, RETURN_WITHIN, FrameChanges
 from transforms.shots.score_windows import Scores
 
 CLOSEST = 5
@@ -25,10 +25,14 @@ _SURE = 0.9
 """Above this score the network is not contradicted."""
 _LIKELY = 0.6
 """Above this score a change of light in one direction may be a dissolve."""
+_ALIKE = 0.8
+"""Correlation of frames before and behind below which it is another shot, whatever the light."""
 _NEIGHBOURS = 2
 _NEAR = 2
 """How many frames off the network may tell a sudden change."""
 _LONG_RUN = 4
+_DARK = 3.0
+"""Contrast in levels that noise in a black picture does not reach."""
 _FILE = Path(__file__).with_name("hybrid_thresholds.json")
 
 
@@ -107,7 +111,9 @@ class _Rule:
         """Yield boundaries and how much they weigh against others close by, in any order."""
         for candidates in (self._by_network(), self._sudden(), self._gradual()):
             for start, score, weight in candidates:
-                if score >= _SURE or not (self._is_flash(start) or self._is_light(start, score)):
+                if score >= _SURE or not (
+                    self._is_flash(start, score) or self._is_light(start, score)
+                ):
                     yield start, weight
 
     def _by_network(self) -> Iterator[tuple[int, float, float]]:
@@ -151,12 +157,30 @@ class _Rule:
         ]
         return sum(near) / len(near) if near else 0.0
 
-    def _is_flash(self, start: int) -> bool:
+    def _is_flash(self, start: int, score: float) -> bool:
         change = self._changes.change
         first = max(start - _NEAR, 1)
         step = first + int(np.argmax(change[first : start + _NEAR + 1]))
         share = self._by.returns * change[step]
-        return bool(change[step] > self._by.change and self._changes.returns[step] < share)
+        if change[step] <= self._by.change:
+            return False
+        returns = bool(self._changes.returns[step] < share)
+        return returns or (score < _LIKELY and self._flips(step))
+
+    def _flips(self, step: int) -> bool:
+        """Return whether light goes on and off, or off and on, within a flash's time.
+
+        Where the camera moves fast, the picture does not return, but its brightness does. The
+        network is surer where a flash hides a cut.
+        """
+        brighter = np.diff(self._changes.brightness, prepend=self._changes.brightness[:1])
+        jump, least = float(brighter[step]), self._by.one_way * self._changes.change[step]
+        near = slice(max(step - RETURN_WITHIN, 1), step + RETURN_WITHIN + 1)
+        back = float((brighter[near] * -np.sign(jump)).max())
+        # A short fade is as fast down and up, but not sudden.
+        usual = float(np.median(self._changes.change[near]))
+        is_sudden = self._changes.change[step] > self._by.stands_out * usual
+        return bool(is_sudden and abs(jump) > least and back > least)
 
     def _is_light(self, start: int, score: float) -> bool:
         if self._is_fade(start):
@@ -170,13 +194,15 @@ class _Rule:
         one_way = np.median(brighter / np.maximum(change, 1))
         # A cut changes the picture at once, light within a few frames.
         is_slow = change.max() < self._by.stands_out * max(self._around(start), 1)
-        return bool(score < _LIKELY and is_slow and one_way > self._by.one_way)
+        is_alike = score < _LIKELY or self._changes.similar[start] > _ALIKE
+        return bool(is_alike and is_slow and one_way > self._by.one_way)
 
     def _is_fade(self, start: int) -> bool:
         contrast = self._changes.contrast
         least = contrast[max(start - 4, 0) : start + 5].min()
         sides = (contrast[max(start - REACH, 0) : start], contrast[start : start + REACH])
-        return bool(least < self._by.dip * min(side.max() for side in sides))
+        shown = min(side.max() for side in sides)
+        return bool(least < self._by.dip * shown and shown > _DARK)
 
 
 def changes_of(stored: Mapping[str, NDArray[np.float32]]) -> FrameChanges:
