@@ -50,7 +50,7 @@ class Footage:
     """A plan of frames, in order."""
 
     name: str
-    shots: list[_Shot] = field(default_factory=list)
+    shots: list[Shot] = field(default_factory=list)
     boundaries: list[Event] = field(default_factory=list)
     traps: list[Event] = field(default_factory=list)
 
@@ -61,7 +61,7 @@ class Footage:
 
 
 @dataclass(frozen=True)
-class _Shot:
+class Shot:
     """Frames ``[start, end)`` show a source from its frame ``offset`` on."""
 
     source: Source
@@ -91,7 +91,7 @@ def plan_footage(
     """
     rng = np.random.default_rng([seed, 20])
     footage = Footage(name)
-    last: _Shot | None = None
+    last: Shot | None = None
     order: list[int] = []
     while footage.num_frames < num_frames:
         kind: Kind = rng.choice(["cut", "dissolve", "fade", "jump"], p=[0.62, 0.2, 0.08, 0.1])
@@ -110,7 +110,7 @@ def plan_footage(
     return footage
 
 
-def _can_jump(last: _Shot) -> bool:
+def _can_jump(last: Shot) -> bool:
     """Return whether the picture is another one two seconds on."""
     end = last.offset + (last.end - last.start)
     if not last.source.moves or end + 3 * FPS >= last.source.num_frames:
@@ -127,7 +127,7 @@ def _splice(
     kind: Kind,
     lengths: tuple[int, int],
     rng: np.random.Generator,
-) -> _Shot:
+) -> Shot:
     source, offset = what
     start = footage.num_frames
     length = min(int(rng.integers(lengths[0], lengths[1] + 1)), source.num_frames - offset)
@@ -143,7 +143,7 @@ def _splice(
         first = start - half if blended else start
         footage.boundaries.append(Event(kind, first, first + max(blended - 1, 0)))
     trap = _trap(start + blended - blended // 2, start + length, rng)
-    shot = _Shot(source, offset, start, start + length, trap)
+    shot = Shot(source, offset, start, start + length, trap)
     if trap:
         footage.traps.append(Event(trap[0], trap[1], trap[2]))
     footage.shots.append(shot)
@@ -187,7 +187,7 @@ def frames_of(footage: Footage) -> Iterator[Planes]:
             yield canvas
 
 
-def _paint(canvas: Planes, shot: _Shot, number: int) -> None:
+def _paint(canvas: Planes, shot: Shot, number: int) -> None:
     shot.source.paint(canvas, shot.offset + number - shot.start)
     if shot.trap is None or number < shot.trap[1]:
         return
