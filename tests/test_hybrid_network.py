@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shot_videos import ShotVideo, make_shots
+from wrong_use import use
 
 from beam_pipeline.cli import main
 
@@ -60,3 +62,15 @@ def test_split_cuts_where_hybrid_tells_to(real_videos: Path, tmp_path: Path) -> 
             *("change", "returns", "similar", "brightness", "contrast"),
         }
         assert {len(scores[name]) for name in scores} == {250}
+
+
+@pytest.mark.parametrize(
+    ("options", "settled"),
+    [((), "hybrid (the default)"), (("--transnetv2_compat",), "transnetv2 (as transnetv2_compat")],
+)
+def test_what_is_used_when_nothing_is_asked_for(
+    options: tuple[str, ...], settled: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_shots(tmp_path / "raw" / "a.mp4", ShotVideo((4,)))
+    paths = ("--input_video_path", tmp_path / "raw", "--output_clip_path", tmp_path / "out")
+    assert f"splitting_algorithm: {settled}" in use(capsys, "plan", "split", *paths, *options).out

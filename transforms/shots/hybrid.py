@@ -30,6 +30,8 @@ _ALIKE = 0.8
 _NEIGHBOURS = 2
 _NEAR = 2
 """How many frames off the network may tell a sudden change."""
+_SUDDEN = 2.0
+"""Weight of a sudden change: more than any score's."""
 _LONG_RUN = 4
 _DARK = 3.0
 """Contrast in levels that noise in a black picture does not reach."""
@@ -77,7 +79,7 @@ def hybrid_boundaries(
     threshold: float,
     found_by: HybridThresholds | None = None,
 ) -> NDArray[np.bool_]:
-    """Return for each frame whether it is the last of its shot or the peak of a transition.
+    """Return for each frame whether it is the last of its shot or at the peak of a transition.
 
     Args:
         scores: The network's, shape ``(N, 2)``.
@@ -95,6 +97,10 @@ def hybrid_boundaries(
             kept.append((start, weight))
     is_boundary = np.zeros(len(scores), np.bool_)
     is_boundary[[start - 1 for start, _ in kept]] = True
+    gradual = {start - 1 for start, weight in kept if weight < _SUDDEN}
+    for first, behind in runs(scores[:, 0] > threshold):
+        if not gradual.isdisjoint(range(first, behind)):
+            is_boundary[first:behind] = True
     return is_boundary
 
 
@@ -133,7 +139,7 @@ class _Rule:
             alone = change[start] > max(by.alone_change, by.alone_stands_out * around)
             if start and (alone or (supported and change[start] > by.stands_out * around)):
                 # Where the picture changes suddenly is better known than by the network.
-                yield start, score, 1 + score
+                yield start, score, _SUDDEN + score
 
     def _gradual(self) -> Iterator[tuple[int, float, float]]:
         for first, behind in runs(self._many > MANY_HOT_THRESHOLD):
