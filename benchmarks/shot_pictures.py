@@ -1,7 +1,7 @@
 """The pictures of ``docs/shots.md``: scores and boundaries over time, of drawn footage.
 
-From the repository root: ``python -m benchmarks.shot_pictures`` writes ``docs/images/shots-*.png``. It
-needs the extra ``models``.
+From the repository root: ``python -m benchmarks.shot_pictures`` writes ``docs/images/shots-*.png``.
+It needs the extra ``models``.
 """
 
 from __future__ import annotations

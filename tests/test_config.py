@@ -27,7 +27,7 @@ DATA = Path(__file__).with_name("data")
 UPSTREAM: dict[str, Any] = json.loads((DATA / "upstream_options.json").read_text())
 # The JSON blocks of the core curation page of NVIDIA's cookbook, in their order.
 BLOCKS: list[str] = json.loads((DATA / "core_curation_blocks.json").read_text())
-# Defaults that differ from upstream's on purpose (transcode: no OpenH264; splitting: docs/shots.md).
+# Defaults that differ from upstream's on purpose (transcode: no OpenH264; splitting: shots.md).
 OWN_DEFAULTS = {
     "generate_embeddings": "auto",
     "generate_captions": "auto",
