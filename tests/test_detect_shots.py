@@ -349,7 +349,7 @@ def test_without_torch_the_default_is_content_and_stays_so(
     assert ended.status == 0
     ended.told(
         "splitting_algorithm: content (torch is not here: pip install 'beam-curate[models]' for "
-        "transnetv2)"
+        "hybrid)"
     )
     options = json.loads((tmp_path / "out" / "runs" / "options.json").read_text())["options"]
     assert options["splitting_algorithm"] == "content"

@@ -18,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from wrong_use import use
 
 from beam_pipeline.cli import main
@@ -30,6 +31,8 @@ from transforms.media.small_frames import small_frames
 from transforms.models.transnetv2 import ShotScorer, load_network
 from transforms.models.transnetv2_weights import FILE_NAME, find_weights
 from transforms.shots.boundaries import boundaries_at, boundaries_with_transitions
+from transforms.shots.frame_changes import frame_changes
+from transforms.shots.hybrid import hybrid_boundaries
 from transforms.shots.scenes import scenes_between
 from transforms.shots.score_windows import Frames, Scores, score_segment, segments_of, windows_of
 
@@ -144,17 +147,25 @@ def test_every_boundary_of_known_footage_and_no_false_one(
     source = Source(real_videos / "synth_cuts_gt.mp4")
     assert source.num_frames == truth["frames"]
     scores = source.scores(scorer, windows_per_segment=ONE_PASS)
-    found = boundaries_with_transitions(boundaries_at(scores, threshold=0.4), scores)
+    by_network = boundaries_at(scores, threshold=0.4)
+    changes = frame_changes(source.frames(0, source.num_frames))
+    for is_boundary in (by_network, hybrid_boundaries(scores, changes, threshold=0.4)):
+        found = boundaries_with_transitions(is_boundary, scores)
+        check_boundaries(found.frames, truth)
+
+
+def check_boundaries(found: NDArray[np.bool_], truth: dict[str, Any]) -> None:
+    """Check that every boundary is found and nothing else."""
     # A cut's boundary is the last frame of the old shot: one before the first of the new one.
     stretches = [(one["start"] - 1, one["end"] + 1) for one in truth["boundaries"]]
-    scenes = scenes_between(found.frames.tolist())
+    scenes = scenes_between(found.tolist())
     gaps = [(end, start) for (_, end), (start, _) in itertools.pairwise(scenes)]
     for first, behind in stretches:
         assert any(start < behind and end > first for start, end in gaps), (first, behind)
     for start, end in gaps:
         assert any(start < behind and end > first for first, behind in stretches), (start, end)
     for one in truth["hard_negatives"]:
-        assert not found.frames[one["start"] - 1 : one["end"] + 1].any(), one
+        assert not found[one["start"] - 1 : one["end"] + 1].any(), one
     starts = {end for _, end in gaps}
     assert {one["start"] for one in truth["boundaries"] if one["type"] == "cut"} <= starts
 

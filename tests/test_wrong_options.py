@@ -45,7 +45,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--direct_running_mode=fast"], ["direct_running_mode", "multi_processing", "fast"]),
         (["--transcode_encoder", "nonsense"], ["transcode_encoder", "libx264", "nonsense"]),
         (
-            ["--splitting_algorithm", "hybrid"],
+            ["--splitting_algorithm", "nonsense"],
             ["splitting_algorithm", "transnetv2", "fixed-stride"],
         ),
         (["--generate_captions", "true"], ["generate_captions=true", "not built", "auto or false"]),

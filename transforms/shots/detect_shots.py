@@ -40,7 +40,11 @@ class DetectShots(beam.PTransform):
             | beam.Reshuffle()
             | DecodeSegments(settings, context)
         )
-        return self._scored(decoded) | StoreScores(context) | JoinScenes(settings, context)
+        return (
+            self._scored(decoded)
+            | StoreScores(context, settings.algorithm == "hybrid")
+            | JoinScenes(settings, context)
+        )
 
     def _scored(
         self, segments: beam.PCollection[VideoSegment]

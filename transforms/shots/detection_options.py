@@ -10,7 +10,7 @@ from transforms.section import Section, ignored, option
 
 
 class ShotDetection(Section):
-    """Options of ``splitting_algorithm`` transnetv2 and content (contract §1.1 Splitting).
+    """Options of ``splitting_algorithm`` transnetv2, hybrid and content (contract §1.1 Splitting).
 
     The names are upstream's; lengths and crop hold whatever finds the shots.
     """
@@ -18,11 +18,12 @@ class ShotDetection(Section):
     title: ClassVar[str] = "Shots"
 
     transnetv2_threshold: float = option(0.4, ge=0, le=1)
-    """Probability above which TransNetV2's answer makes a frame a shot boundary."""
+    """Probability above which TransNetV2's answer makes a frame a shot boundary; hybrid takes it as
+    one hint of several."""
     transnetv2_compat: bool = False
     """Cut exactly as upstream does, with what it gets wrong: windows at the end of a video are not
     padded, a transition at its very beginning stays in the first clip, the last clip ends one frame
-    early, and frames of gradual transitions stay in clips."""
+    early, and frames of gradual transitions stay in clips; for splitting_algorithm=transnetv2."""
     content_threshold: float = option(15.0, unit="levels", gt=0, le=255)
     """How much a frame must differ from the one before it, on average over all pixels and colours
     (0 to 255), to begin a shot; for splitting_algorithm=content."""

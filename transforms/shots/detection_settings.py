@@ -26,7 +26,7 @@ class Weights:
 class DetectionSettings:
     """How shots are detected."""
 
-    algorithm: Literal["transnetv2", "content"]
+    algorithm: Literal["transnetv2", "content", "hybrid"]
     options: ShotDetection
     limit_clips: int
     scores_fingerprint: str

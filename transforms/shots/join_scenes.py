@@ -19,6 +19,7 @@ from transforms.run_context import RunContext
 from transforms.shots.boundaries import boundaries_at, boundaries_with_transitions
 from transforms.shots.content_change import shots_by_change
 from transforms.shots.detection_settings import DetectionSettings
+from transforms.shots.hybrid import changes_of, hybrid_boundaries
 from transforms.shots.scene_spans import Piece, spans_of, uncovered_seconds, video_pieces
 from transforms.shots.scenes import Scene, scenes_between, upstream_scenes
 from transforms.shots.score_files import load_scores
@@ -102,7 +103,11 @@ def find_scenes(
         shots = shots_by_change(scores["change"], threshold=options.content_threshold)
         return shots, ()
     both = np.stack([scores["one_hot"], scores["many_hot"]], 1)
-    is_boundary = boundaries_at(both, threshold=options.transnetv2_threshold)
+    threshold = options.transnetv2_threshold
+    if settings.algorithm == "hybrid":
+        is_boundary = hybrid_boundaries(both, changes_of(scores), threshold=threshold)
+    else:
+        is_boundary = boundaries_at(both, threshold=threshold)
     if options.transnetv2_compat:
         return upstream_scenes(is_boundary.tolist()), ()
     found = boundaries_with_transitions(is_boundary, both)

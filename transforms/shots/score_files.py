@@ -13,7 +13,8 @@ from transforms.errors import MediaError
 from transforms.storage.open_storage import storage_for
 
 ScoreArrays = Mapping[str, NDArray[np.float32]]
-"""One array per kind of score, ``(T,)``: ``one_hot`` and ``many_hot`` of TransNetV2, ``change``."""
+"""One array per kind of score, ``(T,)``: ``one_hot`` and ``many_hot`` of TransNetV2, ``change``,
+and the others of ``FrameChanges``."""
 
 
 def save_scores(uri: str, scores: ScoreArrays) -> None:

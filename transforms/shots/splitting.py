@@ -14,10 +14,11 @@ class Splitting(Section):
 
     title: ClassVar[str] = "Splitting"
 
-    splitting_algorithm: Literal["fixed-stride", "transnetv2", "content"] = "transnetv2"
+    splitting_algorithm: Literal["fixed-stride", "transnetv2", "content", "hybrid"] = "hybrid"
     """How clips are found: ``transnetv2`` cuts where a neural network sees shots change (needs
-    torch: the extra models); ``content`` cuts where pictures change much from one frame to the
-    next, needs no model, and misses gradual changes; ``fixed-stride`` cuts clips of one length. Not
+    torch: the extra models); ``hybrid`` asks the same network, and tells cuts from flashes by how
+    much pictures change; ``content`` cuts where pictures change much from one frame to the next,
+    needs no model, and misses gradual changes; ``fixed-stride`` cuts clips of one length. Not
     given, it is what the output was begun with, else content where torch or weights are missing."""
     fixed_stride_split_duration: float = option(10, unit="seconds", gt=0)
     """Length of a clip, and the step from one clip to the next."""

@@ -15,6 +15,7 @@ from transforms.progress import count
 from transforms.records import Failure
 from transforms.run_context import RunContext
 from transforms.shots.content_change import content_change
+from transforms.shots.frame_changes import frame_changes
 from transforms.shots.score_files import ScoreArrays, save_scores
 from transforms.shots.score_windows import Scores
 from transforms.shots.video_segment import VideoSegment
@@ -29,18 +30,30 @@ def change_scores(segment: VideoSegment) -> ScoreArrays:
     return {"change": content_change(frames)[start:end]}
 
 
+def frame_changes_of(segment: VideoSegment) -> ScoreArrays:
+    """Return what small frames tell about each frame that the segment owns."""
+    assert segment.segment is not None
+    frames = np.load(segment.frames_path, mmap_mode="r", allow_pickle=False)
+    first_seen = segment.segment.seen[0]
+    start, end = (frame - first_seen for frame in segment.segment.scored)
+    return {name: values[start:end] for name, values in frame_changes(frames)._asdict().items()}
+
+
 def network_scores(scores: Scores) -> ScoreArrays:
     """Return the two columns of a model's scores by name."""
     return {"one_hot": scores[:, 0], "many_hot": scores[:, 1]}
 
 
-def store_scores(scored: tuple[VideoSegment, Any], context: RunContext) -> VideoSegment:
+def store_scores(
+    scored: tuple[VideoSegment, Any], context: RunContext, *, with_changes: bool
+) -> VideoSegment:
     """Store the scores of a segment that was decoded and drop its frames.
 
     Args:
         scored: The segment, and a model's scores of it, ``(T, 2)``, or its ``ModelError``; None
             where no model is asked.
         context: The run.
+        with_changes: Whether what the frames themselves tell is stored beside a model's scores.
     """
     segment, answer = scored
     if not segment.frames_path:
@@ -50,6 +63,8 @@ def store_scores(scored: tuple[VideoSegment, Any], context: RunContext) -> Video
         segment = dataclasses.replace(segment, failure=Failure("split", "model", message))
     else:
         found = change_scores(segment) if answer is None else network_scores(answer)
+        if with_changes:
+            found = {**found, **frame_changes_of(segment)}
         save_scores(segment.scores_uri, found)
         kill_at("segment_scored", f"{segment.video.rel}#{segment.number}")
         count(context.progress_folder, segments_scored=1)
@@ -66,9 +81,12 @@ class StoreScores(beam.PTransform):
     """
 
     context: RunContext
+    with_changes: bool = False
+    """Whether what the frames themselves tell is stored beside a model's scores."""
 
     def expand(
         self, scored: beam.PCollection[tuple[VideoSegment, Any]]
     ) -> beam.PCollection[VideoSegment]:
         """Attach the step."""
-        return scored | beam.Map(store_scores, self.context).with_output_types(VideoSegment)
+        step = beam.Map(store_scores, self.context, with_changes=self.with_changes)
+        return scored | step.with_output_types(VideoSegment)
