@@ -77,7 +77,7 @@ def check_detection(config: AnyConfig) -> None:
     Raises:
         PreflightError: Something is missing or does not fit, with the ways on.
     """
-    if isinstance(config, ShardConfig) or not _asks_network(config):
+    if isinstance(config, ShardConfig) or not asks_network(config):
         return
     if config.splitting.splitting_algorithm == "hybrid" and config.shots.transnetv2_compat:
         raise PreflightError(
@@ -108,7 +108,7 @@ def detection_settings(config: SplitLike, cut: CutSettings) -> DetectionSettings
         num_children=cut.num_children,
         limits=cut.limits,
         keep_prefix=cut.keep_prefix is not None,
-        weights=_weights(config) if _asks_network(config) else None,
+        weights=_weights(config) if asks_network(config) else None,
     )
 
 
@@ -116,7 +116,7 @@ def detection_key(config: SplitLike) -> dict[str, Any]:
     """Return what decides where videos are cut; for the fingerprint of spans."""
     shots = config.shots
     own = {"content_threshold"} if config.splitting.splitting_algorithm == "content" else set()
-    if _asks_network(config):
+    if asks_network(config):
         own = {"transnetv2_threshold", "transnetv2_compat"}
     shared = {name for name in ShotDetection.model_fields if name.startswith(_SHARED)}
     key = {**_scores_key(config), **{name: getattr(shots, name) for name in own | shared}}
@@ -135,12 +135,13 @@ def _scores_key(config: SplitLike) -> dict[str, Any]:
         "all_pixels": config.shots.transnetv2_compat,
         "windows_per_segment": WINDOWS_PER_SEGMENT,
     }
-    if _asks_network(config):
+    if asks_network(config):
         key |= {"pad_end": not config.shots.transnetv2_compat, "weights": _weights(config).sha256}
     return key
 
 
-def _asks_network(config: SplitLike) -> bool:
+def asks_network(config: SplitLike) -> bool:
+    """Return whether TransNetV2 looks at the frames."""
     return config.splitting.splitting_algorithm in {"transnetv2", "hybrid"}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from beam_pipeline.calibration import calibrate
 from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.detection import asks_network
 from beam_pipeline.prediction import Prediction, predict, with_detection
 from beam_pipeline.prepare import PreparedSplit
 from beam_pipeline.scratch import scratch_root
@@ -146,7 +147,7 @@ def predict_split(
         prediction,
         outlook.to_detect,
         calibration=calibration,
-        network=config.splitting.splitting_algorithm == "transnetv2",
+        network=asks_network(config),
     )
 
 

