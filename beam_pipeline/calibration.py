@@ -169,6 +169,7 @@ class _Round:
             clips=(JobClip(clip_id=job_id, start=Fraction(0), end=seconds),),
             encode=self._cut.encode,
             look=self._cut.look,
+            form=self._cut.form,
         )
 
 

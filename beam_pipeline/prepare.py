@@ -21,6 +21,7 @@ from transforms.json_files import read_json_if_there
 from transforms.layout import options_uri
 from transforms.media import crop_probe
 from transforms.media.child_limits import ChildLimits
+from transforms.media.clip_form import ClipForm
 from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
 from transforms.media.look import LookSettings
 from transforms.media.observers.luma_scores import SCORERS
@@ -100,6 +101,7 @@ def stage_fingerprints(
                 "window_size": look.window_size,
                 "remainder_threshold": look.remainder_threshold,
                 **crop_definition(config),
+                **form_definition(config),
             },
         )
     ]
@@ -124,6 +126,18 @@ def stage_fingerprints(
 def crop_definition(config: SplitLike) -> dict[str, Any]:
     """Return what cropping adds to the fingerprint of the cut: nothing while it is off."""
     return {"crop_black_bars": crop_probe.definition()} if config.bars.crop_black_bars else {}
+
+
+def clip_form(config: SplitLike) -> ClipForm:
+    """Return size, rate and count of frames that are asked for."""
+    return config.trainer.form()
+
+
+def form_definition(config: SplitLike) -> dict[str, Any]:
+    """Return what the form of clips adds to the fingerprint of the cut: nothing if none is asked
+    for, so that clips made before there was one stay as they are."""
+    definition = clip_form(config).definition()
+    return {"form": definition} if definition else {}
 
 
 def score_stages(scores: ScoreFilters) -> list[tuple[str, dict[str, Any]]]:
@@ -182,6 +196,7 @@ def prepare_split(
             limits,
             keep_prefix(config),
             config.bars.crop_black_bars,
+            clip_form(config),
         ),
         facts=RunFacts(
             started_at=time.time(),

@@ -185,6 +185,7 @@ class Worker:
             counters=self._counters,
             keep_prefix=job.keep_prefix,
             crop=cut.crop,
+            form=job.form,
         )
         for clip in cut.clips:
             self._begin("cut", clip.clip_id)

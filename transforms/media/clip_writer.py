@@ -17,7 +17,7 @@ from transforms.errors import MediaError
 from transforms.media.audio import AudioSource
 from transforms.media.encode import EncodeSettings, Picture, add_video_stream
 from transforms.media.out_of_memory import raise_if_memory_is_scarce
-from transforms.media.upright import Upright, upright_aspect
+from transforms.media.upright import Upright
 from transforms.records import VideoFacts
 
 MUXER_OPTIONS = {
@@ -172,8 +172,6 @@ def _picture(upright: Upright, facts: VideoFacts) -> Picture:
         pixel_format=upright.pixel_format,
         time_base=facts.time_base,
         rate=facts.average_rate,
-        sample_aspect_ratio=upright_aspect(
-            facts.sample_aspect_ratio, rotation_degrees=facts.rotation_degrees
-        ),
+        sample_aspect_ratio=upright.aspect,
         color=upright.color,
     )

@@ -13,6 +13,7 @@ import numpy as np
 from transforms.annotate.windows import caption_windows
 from transforms.errors import MediaError
 from transforms.media.audio import AudioSource
+from transforms.media.clip_form import UNCHANGED, ClipForm
 from transforms.media.clip_writer import ClipTimes, ClipWriter
 from transforms.media.cut_plan import ClipPlan, CutResult
 from transforms.media.decode import DecodeCounters, decode_frames
@@ -35,6 +36,7 @@ class Run:
     counters: DecodeCounters
     keep_prefix: float | None = None
     crop: tuple[int, int, int, int] | None = None
+    form: ClipForm = UNCHANGED
 
     def paths(self, clip_id: str) -> tuple[Path, Path]:
         """Return where a clip is written and where it appears when it is whole."""
@@ -149,7 +151,11 @@ class CutPass:
         run = self._run
         if self._upright is None:
             self._upright = Upright(
-                frame, rotation_degrees=run.facts.rotation_degrees, crop=run.crop
+                frame,
+                rotation_degrees=run.facts.rotation_degrees,
+                aspect=run.facts.sample_aspect_ratio,
+                crop=run.crop,
+                form=run.form,
             )
         if self._audio is None and run.facts.audio_codec:
             start = plan.true_span_pts[0] * run.facts.time_base

@@ -14,5 +14,8 @@ EXACT_BICUBIC = cast(Interpolation, _BICUBIC | _ACCURATE_RND | _BITEXACT)
 FFmpeg's numbers: PyAV takes them in every version, but names all three only from 18 on.
 """
 
+EXACT_BICUBIC_NAMES = "bicubic+accurate_rnd+bitexact"
+"""The same for FFmpeg's filters."""
+
 EXACT_AREA = cast(Interpolation, _AREA | _ACCURATE_RND | _BITEXACT)
 """Averaging, for making pictures much smaller; exact likewise."""
