@@ -130,7 +130,8 @@ def crop_definition(config: SplitLike) -> dict[str, Any]:
 
 def clip_form(config: SplitLike) -> ClipForm:
     """Return size, rate and count of frames that are asked for."""
-    return config.trainer.form()
+    form = config.trainer.form()
+    return dataclasses.replace(form, max_frames=config.transcode.transcode_max_output_frames)
 
 
 def form_definition(config: SplitLike) -> dict[str, Any]:

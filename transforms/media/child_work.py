@@ -52,6 +52,8 @@ class FinishedClip:
     """What the cut has to say of it."""
     crop_box: Box | None = None
     """As ``ClipFile.crop_box``."""
+    repeated_dropped: tuple[int, int] | None = None
+    """As ``ClipFile.repeated_dropped``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,14 @@ class Worker:
                 rotation_degrees=job.facts.rotation_degrees,
             )
             finished = FinishedClip(
-                result.clip_id, path, span, result.made_by, promised, notes, shown
+                result.clip_id,
+                path,
+                span,
+                result.made_by,
+                promised,
+                notes,
+                shown,
+                result.repeated_dropped,
             )
             self._look(job, finished)
 
@@ -237,6 +246,7 @@ class Worker:
             made_by=finished.made_by,
             windows=seen.windows,
             crop_box=finished.crop_box,
+            repeated_dropped=finished.repeated_dropped,
         )
         self._emit(
             ClipReport(

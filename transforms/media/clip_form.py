@@ -19,11 +19,39 @@ class ClipForm:
     """Pixels, even; likewise."""
     resize: Resize = "scale"
     """How a picture of another shape comes to have both."""
+    rate: Fraction | None = None
+    """Frames per second, constant; None: every frame of the source at its time."""
+    frame_multiple: int = 0
+    """The m of counts m n + 1 that clips are trimmed to, n at least 1; 0: any count."""
+    max_frames: int | None = None
+    """Largest number of frames; longer clips get a lower rate."""
 
     @property
     def changes_size(self) -> bool:
         """Whether a size is asked for."""
         return self.width is not None or self.height is not None
+
+    @property
+    def changes_frames(self) -> bool:
+        """Whether a rate or a number of frames is asked for."""
+        return bool(self.rate or self.frame_multiple or self.max_frames)
+
+    @property
+    def smallest_count(self) -> int:
+        """The smallest number of frames that a clip may have."""
+        return self.frame_multiple + 1 if self.frame_multiple else 1
+
+    def trimmed(self, count: int) -> int:
+        """Return how many of so many frames remain, 0: there are too few.
+
+        Example:
+            >>> ClipForm(frame_multiple=4).trimmed(60)
+            57
+        """
+        if count < self.smallest_count:
+            return 0
+        multiple = self.frame_multiple or 1
+        return count - (count - 1) % multiple
 
     def definition(self) -> dict[str, Any]:
         """Return what differs from the default; part of the cut's fingerprint."""

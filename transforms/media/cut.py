@@ -11,6 +11,7 @@ from transforms.media.cut_pass import CutPass, Run
 from transforms.media.cut_plan import ClipPlan, CutResult, CutSpan, plan_clip
 from transforms.media.decode import DecodeCounters
 from transforms.media.encode import EncodeSettings
+from transforms.media.frame_choice import fitted
 from transforms.media.packet_index import PacketIndex
 from transforms.media.passthrough import passthrough_reason
 from transforms.records import VideoFacts
@@ -34,7 +35,8 @@ def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
 ) -> Iterator[CutResult]:
     """Cut ``spans`` in one decode pass; yield each result, in order, as its file closes.
 
-    A clip holds exactly the frames with ``start <= PTS < end``. Each encoder puts a keyframe at
+    A clip holds exactly the frames with ``start <= PTS < end``, or those of them that ``form`` asks
+    for. Each encoder puts a keyframe at
     every window start and nowhere else, so that a window is taken out later by copying packets.
     The same span gives the same bytes, whatever spans are cut with it. Memory does not grow with
     the length of the video or of a clip.
@@ -61,7 +63,7 @@ def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
     """
     form = form or UNCHANGED
     run = Run(source, facts, index, settings, folder, windows, counters, keep_prefix, crop, form)
-    plans = [plan_clip(span, facts, index) for span in spans]
+    plans = [fitted(plan_clip(span, facts, index), form, index, facts) for span in spans]
     if _passes_through(run, plans):
         yield _pass_through(run, plans[0])
         return

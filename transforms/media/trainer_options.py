@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from fractions import Fraction
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
 from transforms.media.clip_form import ClipForm, Resize
 from transforms.section import Section, option
+
+FrameMultiple = Literal["none", "4n+1", "8n+1"]
+_MULTIPLES: dict[str, int] = {"none": 0, "4n+1": 4, "8n+1": 8}
+_NTSC = (24, 30, 48, 60, 120)
+_NTSC_TOLERANCE = Fraction(1, 200)
 
 
 class TrainerClips(Section):
@@ -26,6 +32,13 @@ class TrainerClips(Section):
     ``crop`` fills the size and cuts off what stands out at both sides, ``pad`` fits it in and adds
     black bars."""
 
+    clip_fps: float | None = option(None, unit="frames per second", gt=0, le=1000)
+    """Constant rate of the clips; frames are repeated and dropped, never mixed. 23.976, 29.97,
+    47.952, 59.94 and 119.88 mean 24000/1001 and so on."""
+    clip_frame_multiple: FrameMultiple = option("none")
+    """Trim the end of each clip so that its frame count is 4n+1 or 8n+1, n at least 1, as video
+    models with temporal compression need it. Clips with fewer frames than 5 or 9 fail."""
+
     @model_validator(mode="after")
     def _sizes_fit(self) -> TrainerClips:
         for name, value in (("clip_width", self.clip_width), ("clip_height", self.clip_height)):
@@ -43,4 +56,24 @@ class TrainerClips(Section):
 
     def form(self) -> ClipForm:
         """Return what is changed about clips."""
-        return ClipForm(width=self.clip_width, height=self.clip_height, resize=self.clip_resize)
+        return ClipForm(
+            width=self.clip_width,
+            height=self.clip_height,
+            resize=self.clip_resize,
+            rate=None if self.clip_fps is None else exact_rate(self.clip_fps),
+            frame_multiple=_MULTIPLES[self.clip_frame_multiple],
+        )
+
+
+def exact_rate(fps: float) -> Fraction:
+    """Return the rate that a decimal number stands for.
+
+    Example:
+        >>> exact_rate(23.976), exact_rate(12.5)
+        (Fraction(24000, 1001), Fraction(25, 2))
+    """
+    for whole in _NTSC:
+        rate = Fraction(whole * 1000, 1001)
+        if abs(Fraction(fps) - rate) < _NTSC_TOLERANCE:
+            return rate
+    return Fraction(str(fps)).limit_denominator(1000)

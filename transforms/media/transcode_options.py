@@ -60,7 +60,8 @@ class Transcode(Section):
     transcode_use_hwaccel: bool = option(False)
     """Decode on the GPU. Not built yet: must be false."""
     transcode_max_output_frames: int | None = option(None, unit="frames", ge=1)
-    """Largest number of frames of a clip. Not built yet: must be absent."""
+    """Largest number of frames of a clip. A clip with more gets a lower rate, at which exactly so
+    many frames remain; the rate is never raised."""
     transcode_cpus_per_worker: float = ignored(
         5.0, instead="the worker options of the runner, one encoder runs per core"
     )
@@ -91,10 +92,5 @@ class Transcode(Section):
             return (
                 "transcode_use_hwaccel true: decoding on the GPU is not built yet; "
                 "leave the option out, and videos are decoded on the CPU"
-            )
-        if self.transcode_max_output_frames is not None:
-            return (
-                f"transcode_max_output_frames {self.transcode_max_output_frames}: dropping frames "
-                "of a clip is not built yet; leave the option out, and every frame is kept"
             )
         return None
