@@ -28,6 +28,7 @@ from transforms.media.observers.luma_scores import SCORERS
 from transforms.media.observers.motion import MotionSettings
 from transforms.media.observers.preview_frames import PreviewSettings
 from transforms.media.slots import num_slots
+from transforms.media.trainer_options import check_encoder
 from transforms.run_context import RunContext
 from transforms.shards.options import DatasetRun, ShardSettings, shard_settings
 from transforms.storage.uris import absolute
@@ -172,9 +173,10 @@ def prepare_split(
     """Return what the stages of split share.
 
     Raises:
-        PreflightError: The encoder is not there.
+        PreflightError: The encoder is not there, or cannot give clips their form.
     """
     encode, warning = resolve_encoder(config.transcode)
+    check_encoder(clip_form(config), encode)
     look = look_settings(config)
     workers = num_workers(beam_flags) or 1
     execution = config.execution

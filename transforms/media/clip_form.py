@@ -25,6 +25,8 @@ class ClipForm:
     """The m of counts m n + 1 that clips are trimmed to, n at least 1; 0: any count."""
     max_frames: int | None = None
     """Largest number of frames; longer clips get a lower rate."""
+    keep_hdr: bool = False
+    """Whether high dynamic range is kept, in 10 bits."""
 
     @property
     def changes_size(self) -> bool:

@@ -7,7 +7,9 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
+from transforms.errors import PreflightError
 from transforms.media.clip_form import ClipForm, Resize
+from transforms.media.encode import EncodeSettings
 from transforms.section import Section, option
 
 FrameMultiple = Literal["none", "4n+1", "8n+1"]
@@ -38,6 +40,9 @@ class TrainerClips(Section):
     clip_frame_multiple: FrameMultiple = option("none")
     """Trim the end of each clip so that its frame count is 4n+1 or 8n+1, n at least 1, as video
     models with temporal compression need it. Clips with fewer frames than 5 or 9 fail."""
+    keep_hdr: bool = option(False)
+    """Keep high dynamic range (PQ, HLG) as 10-bit H.264 with its tags. Without it such videos are
+    tone-mapped to 8-bit BT.709. Needs libx264."""
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> TrainerClips:
@@ -62,6 +67,20 @@ class TrainerClips(Section):
             resize=self.clip_resize,
             rate=None if self.clip_fps is None else exact_rate(self.clip_fps),
             frame_multiple=_MULTIPLES[self.clip_frame_multiple],
+            keep_hdr=self.keep_hdr,
+        )
+
+
+def check_encoder(form: ClipForm, settings: EncodeSettings) -> None:
+    """Refuse an encoder that cannot give clips this form.
+
+    Raises:
+        PreflightError: 10 bits are to be kept by an encoder of 8.
+    """
+    if form.keep_hdr and settings.codec != "libx264":
+        raise PreflightError(
+            f"keep_hdr true: {settings.codec} encodes 8 bits here, high dynamic range needs 10; "
+            "take transcode_encoder libx264, or leave keep_hdr out to have it tone-mapped"
         )
 
 

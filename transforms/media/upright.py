@@ -1,4 +1,4 @@
-"""Frames as the encoder wants them: upright, even-sized, 8 bit, 4:2:0."""
+"""Frames as the encoder wants them: upright, even-sized, 4:2:0, in 8 bits or HDR in 10."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from transforms.errors import MediaError
 from transforms.media.clip_form import ClipForm, Fit, fit
 from transforms.media.scaling import EXACT_BICUBIC, EXACT_BICUBIC_NAMES
+from transforms.media.tone_map import BT709_TAGS, HLG, PQ, tone_map_filters
 
 _BT709 = 1
 """FFmpeg's number for the BT.709 matrix."""
@@ -27,9 +28,9 @@ class Upright:
     A frame that is yuv420p, unrotated and even-sized is handed on as it is. Else it is converted to
     8 bit 4:2:0 in the source's own range, turned upright, and the last row or column of an odd
     height or width is cut off, because 4:2:0 has one chroma sample per 2x2 pixels; or else it is
-    brought to the size that is asked for, with square pixels. High dynamic
-    range is not tone-mapped: values and tags are kept. One instance serves one source: converter
-    and filter are kept from frame to frame.
+    brought to the size that is asked for, with square pixels. High dynamic range is mapped to
+    BT.709, or kept in 10 bits with its tags if that is asked for. One instance serves one source:
+    converter and filter are kept from frame to frame.
     """
 
     def __init__(
@@ -49,22 +50,27 @@ class Upright:
             aspect: Width over height of one pixel of ``first``.
             crop: Left, top, width and height of what is kept, in pixels of ``first``, left and top
                 even; None: everything.
-            form: The size that is asked for; None: as it is.
+            form: The size that is asked for, and whether high dynamic range is kept; None: as the
+                source, not kept.
 
         Raises:
             MediaError: ``mirrored``: the source asks players to mirror it.
         """
         _refuse_mirrored(first)
         self._is_rgb = first.format.is_rgb
+        hdr = int(first.color_trc) in (PQ, HLG)
+        keeps_hdr = hdr and form is not None and form.keep_hdr
+        self._maps_tones = hdr and not keeps_hdr
         full = not self._is_rgb and (
             first.format.name.startswith("yuvj") or first.color_range == ColorRange.JPEG
         )
-        self.pixel_format = "yuvj420p" if full else "yuv420p"
         self._range = ColorRange.JPEG if full else ColorRange.MPEG
         same = ("yuvj420p", "yuv420p") if full else ("yuv420p",)
-        self._reformatter = None if first.format.name in same else VideoReformatter()
-        if self._reformatter is None:
-            self.pixel_format = first.format.name
+        if keeps_hdr:
+            same = ("yuv420p10le",)
+        is_same = first.format.name in same or self._maps_tones
+        self._reformatter = None if is_same else VideoReformatter()
+        self.pixel_format = first.format.name if is_same else same[0]
         turned = rotation_degrees in (90, 270)
         stored = crop[2:] if crop is not None else (first.width, first.height)
         width, height = (stored[1], stored[0]) if turned else stored
@@ -77,9 +83,13 @@ class Upright:
             self._fit.size if self._fit else (width - width % 2, height - height % 2)
         )
         self.color = _color_tags(first, is_rgb=self._is_rgb)
+        if self._maps_tones:
+            self.color = BT709_TAGS
         becomes = {(self.width, self.height), self._fit.scaled if self._fit else (width, height)}
-        changes = bool(rotation_degrees or crop or becomes != {(width, height)})
+        changes = bool(rotation_degrees or crop or self._maps_tones or becomes != {(width, height)})
         self._graph = self._filters(first, rotation_degrees, crop) if changes else None
+        if self._maps_tones:
+            self.pixel_format = "yuv420p"
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return ``frame`` for the encoder; its PTS and type are for the caller to set."""
@@ -117,6 +127,9 @@ class Upright:
         if crop is not None:
             left, top, width, height = crop
             nodes.append(graph.add("crop", f"{width}:{height}:{left}:{top}"))
+        if self._maps_tones:
+            transfer, matrix = int(first.color_trc), int(first.colorspace)
+            nodes += tone_map_filters(graph, transfer=transfer, matrix=matrix)
         if rotation_degrees == 180:
             nodes += [graph.add("hflip"), graph.add("vflip")]
         elif rotation_degrees:
