@@ -16,9 +16,9 @@ def passthrough_reason(
 
     It can when the span covers every frame of a clean H.264 mp4: one video stream, 4:2:0 8 bit
     of standard dynamic range, upright, not encrypted, at most one audio stream and nothing else (no
-    subtitles, positions or timecodes travel along), as many frames as its header says. Clips that this program or upstream
-    wrote qualify. That the frames decode is for the look to find out. Tags of the file (title,
-    place, device) stay in it.
+    subtitles, positions or timecodes travel along), as many frames as its header says. Clips that
+    this program or upstream wrote qualify. That the frames decode is for the look to find out. Tags
+    of the file (title, place, device) stay in it.
 
     Args:
         facts: What ``probe`` found in it.
