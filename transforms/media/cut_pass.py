@@ -162,6 +162,7 @@ class CutPass:
                 aspect=run.facts.sample_aspect_ratio,
                 crop=run.crop,
                 form=run.form,
+                full_range_format="yuv420p" if run.settings.codec == "libsvtav1" else "yuvj420p",
             )
         if self._audio is None and run.facts.audio_codec:
             start = plan.true_span_pts[0] * run.facts.time_base

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import model_validator
 
 from transforms.errors import PreflightError
 from transforms.media.clip_form import ClipForm, Resize
-from transforms.media.encode import EncodeSettings
 from transforms.section import Section, option
+
+if TYPE_CHECKING:  # Options are read without FFmpeg, which takes a while to import.
+    from transforms.media.encode import EncodeSettings
 
 FrameMultiple = Literal["none", "4n+1", "8n+1"]
 _MULTIPLES: dict[str, int] = {"none": 0, "4n+1": 4, "8n+1": 8}

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from transforms.section import Section, ignored, option
 
-Encoder = Literal["auto", "libx264", "libopenh264", "h264_nvenc"]
+Encoder = Literal["auto", "libx264", "libopenh264", "h264_nvenc", "libsvtav1"]
 Preset = Literal[
     "ultrafast",
     "superfast",
@@ -37,9 +37,9 @@ class Transcode(Section):
     title: ClassVar[str] = "Encoding clips"
 
     transcode_encoder: Encoder = option("auto")
-    """H.264 encoder. ``auto`` is libx264. ``libopenh264``, upstream's default, is replaced by
+    """Encoder. ``auto`` is libx264. ``libopenh264``, upstream's default, is replaced by
     libx264 at the same bit rate. ``h264_nvenc`` needs an NVIDIA GPU with an encoder; its bytes
-    depend on GPU and driver."""
+    depend on GPU and driver. ``libsvtav1`` makes AV1 in mp4, preset 8, on one thread."""
     transcode_encoder_threads: int = option(1, unit="threads", ge=1, le=64)
     """Threads of one encoder. The count changes the bytes; several clips are encoded at once
     anyway."""
@@ -49,7 +49,8 @@ class Transcode(Section):
     """Preset of libx264: slower presets make smaller files. Other encoders ignore it."""
     transcode_crf: float | None = option(None, ge=1, le=51)
     """Constant quality instead of a bit rate: 18 is nearly transparent, 23 is libx264's own
-    default, 28 is visibly compressed. For h264_nvenc this is its ``cq``."""
+    default, 28 is visibly compressed. For h264_nvenc this is its ``cq``; for libsvtav1 about 35 is
+    what 23 is for libx264."""
     keep_decodable_prefix: bool = option(False)
     """Accept sources that are cut off or damaged: a clip that the source breaks off ends at its
     last good frame if ``fixed_stride_min_clip_length_s`` are left of it, and is marked by

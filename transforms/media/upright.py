@@ -41,6 +41,7 @@ class Upright:
         aspect: Fraction = Fraction(1),
         crop: tuple[int, int, int, int] | None = None,
         form: ClipForm | None = None,
+        full_range_format: str = "yuvj420p",
     ) -> None:
         """Prepare for frames like ``first``.
 
@@ -52,6 +53,7 @@ class Upright:
                 even; None: everything.
             form: The size that is asked for, and whether high dynamic range is kept; None: as the
                 source, not kept.
+            full_range_format: What the encoder calls 4:2:0 of full range, in 8 bits.
 
         Raises:
             MediaError: ``mirrored``: the source asks players to mirror it.
@@ -65,7 +67,9 @@ class Upright:
             first.format.name.startswith("yuvj") or first.color_range == ColorRange.JPEG
         )
         self._range = ColorRange.JPEG if full else ColorRange.MPEG
-        same = ("yuvj420p", "yuv420p") if full else ("yuv420p",)
+        same: tuple[str, ...] = ("yuv420p",)
+        if full and full_range_format == "yuvj420p":
+            same = ("yuvj420p", "yuv420p")
         if keeps_hdr:
             same = ("yuv420p10le",)
         is_same = first.format.name in same or self._maps_tones
