@@ -70,7 +70,7 @@ def path_of(result: CutResult) -> Path:
 
 
 @pytest.mark.parametrize("made", [PAL, NTSC, UNEVEN, MATROSKA], ids=lambda made: made.name)
-@pytest.mark.parametrize("fps", [10, 23.976, 25, 60])
+@pytest.mark.parametrize("fps", [10, 23.976, 60])
 def test_frames_are_the_nearest_on_a_grid(
     made: Made, fps: float, coded: Callable[[Made], Path], tmp_path: Path
 ) -> None:
