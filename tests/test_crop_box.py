@@ -130,6 +130,21 @@ def test_all_black_fails_by_name_but_a_black_beginning_does_not(tmp_path: Path) 
     assert decide(path, tmp_path / "late.crop.npz")[0] == BOX
 
 
+def test_real_videos(real_videos: Path, tmp_path: Path) -> None:
+    expected = {
+        "cosmos_test_clip_10s.mp4": (0, 58, 854, 364),
+        "tc_nasa_13013.mp4": None,  # a dark scene: black at one side only
+        "skv_bikes.mp4": None,
+        "synth_cuts_gt.mp4": None,
+    }
+    found = {
+        name: decide(real_videos / name, tmp_path / f"{name}.crop.npz")[0] for name in expected
+    }
+    assert found == expected
+    with pytest.raises(MediaError, match="mpy_no_duration"):
+        decide(real_videos / "mpy_no_duration.webm", tmp_path / "black.crop.npz")
+
+
 def lumas(path: Path) -> list[Luma]:
     with av.open(str(path)) as container:
         return [frame.to_ndarray()[: frame.height] for frame in container.decode(video=0)]

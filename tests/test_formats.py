@@ -38,8 +38,6 @@ OPTIONS = (
     *("--fixed_stride_split_duration", "2", "--fixed_stride_min_clip_length_s", "1"),
     *("--captioning_window_size", "16", "--captioning_remainder_threshold", "8"),
     *("--motion_filter", "enable", "--motion_global_mean_threshold", "1"),
-    *("--black_filter", "score-only", "--frozen_filter", "score-only"),
-    *("--sharpness_filter", "score-only", "--brightness_filter", "score-only"),
     *("--letterbox_filter", "enable", "--picture_share_threshold", "0.1"),
     *("--generate_previews", "--max_failed_share", "1"),
 )

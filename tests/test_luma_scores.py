@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from luma_video import Luma, barred, luma_frame, moving
 
-from transforms.media.luma import LumaReader, sample_step, small_size
+from transforms.media.look import LookSettings, look
+from transforms.media.luma import LumaReader, sample_step
 from transforms.media.observers.luma_scores import SCORERS, LumaScores
 
 
@@ -49,13 +53,21 @@ def test_the_grid_is_every_nth_pixel_and_is_made_once() -> None:
 
 
 def test_the_small_picture_is_the_mean_of_what_it_covers() -> None:
-    picture = np.random.default_rng(2).integers(16, 236, (360, 640), dtype=np.uint8)
-    small = LumaReader().read(luma_frame(picture)).small
-    means = picture.reshape(180, 2, 320, 2).mean(axis=(1, 3))
-    assert small.shape == (180, 320)
-    assert np.abs(small - on_scale(means)).max() <= 2
-    assert small_size(608, 1080) == (180, 319)
-    assert small_size(320, 100) == (320, 100)
+    generator = np.random.default_rng(2)
+    for (height, width), (rows, columns) in (
+        *(((360, 640), (180, 320)), ((480, 854), (180, 320)), ((1083, 611), (319, 180))),
+        ((2160, 3840), (180, 320)),
+    ):
+        picture = generator.integers(16, 236, (height, width), dtype=np.uint8)
+        small = LumaReader().read(luma_frame(picture)).small
+        assert small.shape == (rows, columns)
+        firsts = [y * height // rows for y in range(rows)]
+        lefts = [x * width // columns for x in range(columns)]
+        sums = np.add.reduceat(np.add.reduceat(picture, firsts, 0, np.int64), lefts, 1)
+        counts = np.outer(np.diff([*firsts, height]), np.diff([*lefts, width]))
+        assert (small == on_scale(np.floor(sums / counts + 0.5))).all()
+    as_it_is = generator.integers(16, 236, (359, 500), dtype=np.uint8)
+    assert (LumaReader().read(luma_frame(as_it_is)).small == on_scale(as_it_is)).all()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +137,7 @@ def test_sharpness_is_the_median_variance_of_the_laplacian() -> None:
 def test_sharpness_hardly_depends_on_the_size() -> None:
     generator = np.random.default_rng(5)
     coarse = generator.integers(60, 200, (90, 160)).astype(np.uint8)
-    sizes = [np.kron(coarse, np.ones((n, n), np.uint8)) for n in (2, 4, 8)]
+    sizes = [np.kron(coarse, np.ones((n, n), np.uint8)) for n in (4, 8, 12)]
     measured = [scores([picture])["sharpness"] for picture in sizes]
     assert measured == pytest.approx([measured[0]] * 3, rel=0.02)
 
@@ -174,3 +186,26 @@ def test_scorers_do_not_depend_on_each_other() -> None:
             observer.observe(luma_frame(picture), number)
         apart.update(observer.finish().scores)
     assert apart == together
+
+
+def ffmpeg_lines(path: Path, video_filter: str, word: str) -> list[str]:
+    """Return the lines of the ffmpeg program's report that hold a word."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-i", str(path)]
+    command += ["-vf", video_filter, "-f", "null", "-"]
+    report = subprocess.run(command, capture_output=True, check=True, text=True).stderr
+    return [line for line in report.splitlines() if word in line]
+
+
+def test_real_videos_as_the_ffmpeg_program_sees_them(real_videos: Path, tmp_path: Path) -> None:
+    path = real_videos / "cosmos_test_clip_10s.mp4"
+    settings = LookSettings(scores=tuple(SCORERS))
+    found = look(path, settings, preview_folder=tmp_path).scores
+    # Stored luma below 38 is 25 or less on our scale; the program counts all pixels, we a grid.
+    num_black = len(ffmpeg_lines(path, "blackframe=amount=98:threshold=38", "pblack:"))
+    assert num_black > 60
+    assert found["black_share"] * 240 == pytest.approx(num_black, abs=2)
+    [*_, last] = ffmpeg_lines(path, "cropdetect=limit=38:round=2:reset=0", "crop=")
+    width, height, left, top = map(int, last.rsplit("crop=", 1)[1].split(":"))
+    assert (found["picture_left"], found["picture_width"]) == (left, width)
+    assert found["picture_top"] == pytest.approx(top, abs=2)
+    assert found["picture_height"] == pytest.approx(height, abs=4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +164,29 @@ def test_two_runs_give_the_same_bytes(done: Curated, raw: Path, tmp_path: Path) 
     run = Curated.below(tmp_path, raw)
     assert run.curate(*STRIDE, *SCORED) == 0
     assert run.trees() == done.trees()
+
+
+def test_records_of_before_there_were_distributions_are_no_damage(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    assert run.curate(*STRIDE, "--black_filter", "score-only") == 0
+    for path in (run.out / "processed_clip_chunks").iterdir():
+        _rewrite(path, lambda record: record.pop("score_counts"))
+    assert main(["verify", str(run.out)]) != 0
+    assert "summary.json" in capsys.readouterr().out
+    _rewrite(run.out / "summary.json", lambda summary: summary.pop("scores"))
+    assert main(["verify", str(run.out)]) == 0
+    [path] = (run.out / "processed_clip_chunks").glob("plain*")
+    _rewrite(path, lambda record: record.update(score_counts={}))
+    assert main(["verify", str(run.out)]) != 0
+    assert "score_counts: not what its clips say" in capsys.readouterr().out
+
+
+def _rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content, sort_keys=True, indent=4) + "\n")
 
 
 def test_unknown_settings_are_refused(done: Curated, capsys: pytest.CaptureFixture[str]) -> None:

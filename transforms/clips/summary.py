@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from transforms.clips.score_counts import add_distributions, score_summary
+from transforms.clips.score_counts import Distribution, add_distributions, score_summary
 from transforms.clips.selections import all_selected_videos
 from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.json_files import read_json, read_json_if_there, write_json
@@ -34,7 +34,8 @@ OWN_COUNTERS = tuple(f"num_clips_filtered_by_{name}" for name in LUMA_FILTERS)
 """Ours, left out where they are 0."""
 
 ChunkSums = dict[str, Any]
-"""What the summary says about a video from its chunk records."""
+"""What the summary says about a video from its chunk records, and ``score_counts``, which it adds
+up over all videos."""
 
 
 def write_summary(
@@ -70,7 +71,7 @@ def make_summary(
             embedding_algorithm and resolved.
         sums: Of videos whose chunk records were read already, by relative path.
     """
-    videos = _videos(root, sums or {})
+    videos, distributions = _videos(root, sums or {})
     for video in all_selected_videos(root):
         videos.setdefault(video.rel, {"source_video": video.uri, "processed": False})
     return {
@@ -78,7 +79,7 @@ def make_summary(
         # and the video stands under videos only.
         **videos,
         **_totals(videos),
-        **_scores(videos),
+        **({"scores": score_summary(distributions)} if distributions else {}),
         "num_input_videos": this_run["num_input_videos"],
         "num_input_videos_selected": this_run["num_input_videos_selected"],
         "pipeline_run_time": this_run["pipeline_run_time"],
@@ -89,9 +90,13 @@ def make_summary(
     }
 
 
-def _videos(root: str, sums: Mapping[str, ChunkSums]) -> dict[str, dict[str, Any]]:
+def _videos(
+    root: str, sums: Mapping[str, ChunkSums]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Distribution]]:
+    """Return what the summary says of each video, and the distributions over all of them."""
     folder = join(root, PROCESSED_VIDEOS)
-    videos = {}
+    videos: dict[str, dict[str, Any]] = {}
+    distributions: dict[str, Distribution] = {}
     for stat in storage_for(root).list(folder):
         rel = relative(stat.uri, folder).removesuffix(".json")
         record = read_json(stat.uri)
@@ -103,7 +108,9 @@ def _videos(root: str, sums: Mapping[str, ChunkSums]) -> dict[str, dict[str, Any
             "num_bytes": record["num_bytes"],
             **(sums.get(rel) or sum_up(_chunks(root, rel, record["num_clip_chunks"]))),
         }
-    return videos
+        counts = videos[rel].pop("score_counts")
+        distributions = add_distributions([distributions, counts])
+    return videos, distributions
 
 
 def _chunks(root: str, rel: str, num_chunks: int) -> list[dict[str, Any]]:
@@ -127,7 +134,7 @@ def sum_up(chunks: list[dict[str, Any]]) -> ChunkSums:
         "max_clip_duration": max((chunk["max_clip_duration"] for chunk in chunks), default=0.0),
         "total_prompt_tokens": sum(chunk["total_prompt_tokens"] for chunk in chunks),
         "total_output_tokens": sum(chunk["total_output_tokens"] for chunk in chunks),
-        **_score_counts(chunks),
+        "score_counts": add_distributions(chunk.get("score_counts", {}) for chunk in chunks),
     }
 
 
@@ -151,16 +158,6 @@ def _totals(videos: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def _own_counters(parts: list[dict[str, Any]]) -> dict[str, int]:
     sums = {name: sum(part.get(name, 0) for part in parts) for name in OWN_COUNTERS}
     return {name: count for name, count in sums.items() if count}
-
-
-def _score_counts(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    counts = add_distributions(part.get("score_counts", {}) for part in parts)
-    return {"score_counts": counts} if counts else {}
-
-
-def _scores(videos: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    counts = add_distributions(video.get("score_counts", {}) for video in videos.values())
-    return {"scores": score_summary(counts)} if counts else {}
 
 
 def _back_up(uri: str) -> None:

@@ -18,7 +18,7 @@ from transforms.formats.document import (
     upstream,
 )
 from transforms.formats.run_record import AutoChoice
-from transforms.formats.scores import ScoreCounts, ScoreName, ScoreSummary
+from transforms.formats.scores import ScoreName, ScoreSummary
 
 
 class VideoSummary(ClipCounters):
@@ -50,8 +50,6 @@ class VideoSummary(ClipCounters):
     """Tokens given to the caption model."""
     total_output_tokens: Count = ours(unit="tokens")
     """Tokens the caption model wrote."""
-    score_counts: dict[ScoreName, ScoreCounts] = ours(when="a clip of the video has a score")
-    """Sum of its chunk records' distributions."""
 
 
 class UnprocessedVideo(Document):

@@ -7,14 +7,14 @@ value y means ``round((y - 16) * 255 / 219)``, cut to 0 and 255; more than 8 bit
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
-from transforms.media.scaling import EXACT_AREA, EXACT_BICUBIC
+from transforms.media.scaling import EXACT_BICUBIC
 
 Picture = NDArray[np.uint8]
 
@@ -22,7 +22,8 @@ GRID_SIDE = 160
 """A grid has every n-th pixel of every n-th row, with the n that leaves at least so many along the
 longer side; of a smaller picture it has every pixel."""
 SMALL_SIDE = 180
-"""Shorter side in pixels of a small picture; a smaller picture stays as it is."""
+"""Shorter side in pixels of a small picture. A picture of less than twice that stays as it is:
+boxes of one and of two pixels side by side would add a pattern of their own."""
 SAMPLED_PER_SECOND = 2.0
 """What needs more than the grid is measured on the frames 0, s, 2 s, ... of this rate."""
 
@@ -34,23 +35,19 @@ class LumaReader:
     """Makes the ``Luma`` of each frame of one clip; all frames have one size and format."""
 
     def __init__(self) -> None:
-        self._small = VideoReformatter()
-        self._plain = VideoReformatter()
+        self._reformatter = VideoReformatter()
 
     def read(self, frame: av.VideoFrame) -> Luma:
         """Return the frame's luma; nothing is computed yet."""
-        return Luma(frame, self._small, self._plain)
+        return Luma(frame, self._reformatter)
 
 
 class Luma:
     """The luma of one frame. Must not be kept longer than the frame."""
 
-    def __init__(
-        self, frame: av.VideoFrame, small: VideoReformatter, plain: VideoReformatter
-    ) -> None:
+    def __init__(self, frame: av.VideoFrame, reformatter: VideoReformatter) -> None:
         self._frame = frame
-        self._small_maker = small
-        self._plain_maker = plain
+        self._reformatter = reformatter
         self._stored: NDArray[np.uint8] | NDArray[np.uint16] | None = None
         self._grid: Picture | None = None
         self._bits = 8
@@ -76,23 +73,9 @@ class Luma:
 
     @property
     def small(self) -> Picture:
-        """The whole picture shrunk by averaging, on the scale from 0 to 255; see ``SMALL_SIDE``."""
-        frame = self._frame
-        width, height = small_size(frame.width, frame.height)
-        if (width, height) == (frame.width, frame.height):
-            return self.scale[self.stored]
-        own_range = ColorRange.JPEG if _is_full_range(frame) else ColorRange.MPEG
-        shrunk = self._small_maker.reformat(
-            frame,
-            width,
-            height,
-            format="yuv420p",
-            interpolation=EXACT_AREA,
-            src_color_range=own_range,
-            dst_color_range=own_range,
-            threads=1,
-        )
-        return self.scale[_first_plane(shrunk)]
+        """The picture shrunk by averaging, on the scale from 0 to 255; see ``SMALL_SIDE``."""
+        stored = self.stored
+        return self.scale[box_means(stored, small_shape(*stored.shape))]
 
     def _plane(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         if self._stored is None:
@@ -108,7 +91,7 @@ class Luma:
                 return _first_plane(self._frame), 8
             if bits in (10, 12) and described.name.endswith("le") and "p01" not in described.name:
                 return _first_wide_plane(self._frame), bits
-        plain = self._plain_maker.reformat(
+        plain = self._reformatter.reformat(
             self._frame, format="yuv420p", interpolation=EXACT_BICUBIC, threads=1
         )
         return _first_plane(plain), 8
@@ -119,17 +102,64 @@ class Luma:
         return (stored >> (self._bits - 8)).astype(np.uint8)
 
 
-def small_size(width: int, height: int) -> tuple[int, int]:
-    """Return width and height of a small picture; never larger than the frame.
+def small_shape(height: int, width: int) -> tuple[int, int]:
+    """Return height and width of a small picture.
 
     Example:
-        >>> small_size(1280, 720), small_size(160, 96)
-        ((320, 180), (160, 96))
+        >>> small_shape(720, 1280), small_shape(480, 854), small_shape(288, 352)
+        ((180, 320), (180, 320), (288, 352))
     """
-    shorter = min(width, height)
-    if shorter <= SMALL_SIDE:
-        return width, height
-    return width * SMALL_SIDE // shorter, height * SMALL_SIDE // shorter
+    shorter = min(height, width)
+    if shorter < 2 * SMALL_SIDE:
+        return height, width
+    return height * SMALL_SIDE // shorter, width * SMALL_SIDE // shorter
+
+
+def box_means(values: Picture, shape: tuple[int, int]) -> Picture:
+    """Return the means of the boxes that divide a picture evenly, rounded, halves up.
+
+    Box (i, j) has the rows from ``i * H // h`` and the columns from ``j * W // w`` on, up to where
+    the next one begins. In whole numbers: the same on every processor.
+
+    Args:
+        values: Shape (H, W).
+        shape: Shape (h, w) of what is returned, not larger.
+    """
+    if values.shape == shape:
+        return values
+    # Whole rows first: most of the work is then on values that lie side by side.
+    rows, num_rows = _stretches(values.shape[0], shape[0])
+    columns, num_columns = _stretches(values.shape[1], shape[1])
+    sums = _sums(_sums(values, rows, num_rows, np.uint16).T, columns, num_columns, np.uint32).T
+    counts = np.outer(num_rows, num_columns).astype(np.uint32)
+    if counts.min() == counts.max():
+        counts = counts[:1, :1]  # Dividing by one number is several times faster.
+    return ((2 * sums + counts) // (2 * counts)).astype(np.uint8)
+
+
+def _stretches(length: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where each of ``count`` stretches begins, and how long it is."""
+    edges = np.arange(count + 1) * length // count
+    return edges[:-1], np.diff(edges)
+
+
+def _sums(
+    values: NDArray[Any], firsts: NDArray[np.int64], lengths: NDArray[np.int64], dtype: type
+) -> NDArray[Any]:
+    """Return the sums of stretches of rows. Shape (number of stretches, W)."""
+    shortest, count = int(lengths.min()), len(firsts)
+    if int(lengths.max()) == shortest:  # Views instead of copies.
+        picked = [values[offset::shortest][:count] for offset in range(shortest)]
+        sums: NDArray[Any] = picked[0].astype(dtype)
+        for part in picked[1:]:
+            sums += part
+        return sums
+    sums = values[firsts].astype(dtype)
+    for offset in range(1, shortest):
+        sums += values[firsts + offset]
+    longer = lengths > shortest
+    sums[longer] += values[(firsts + shortest)[longer]]
+    return sums
 
 
 def sample_step(fps: float) -> int:

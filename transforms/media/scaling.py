@@ -6,7 +6,7 @@ from typing import cast
 
 from av.video.reformatter import Interpolation
 
-_BICUBIC, _AREA, _ACCURATE_RND, _BITEXACT = 0x4, 0x20, 0x40000, 0x80000
+_BICUBIC, _ACCURATE_RND, _BITEXACT = 0x4, 0x40000, 0x80000
 
 EXACT_BICUBIC = cast(Interpolation, _BICUBIC | _ACCURATE_RND | _BITEXACT)
 """Bicubic, rounded accurately, without code that depends on the processor.
@@ -16,6 +16,3 @@ FFmpeg's numbers: PyAV takes them in every version, but names all three only fro
 
 EXACT_BICUBIC_NAMES = "bicubic+accurate_rnd+bitexact"
 """The same for FFmpeg's filters."""
-
-EXACT_AREA = cast(Interpolation, _AREA | _ACCURATE_RND | _BITEXACT)
-"""Averaging, for making pictures much smaller; exact likewise."""
