@@ -169,6 +169,7 @@ class _Round:
             clips=(JobClip(clip_id=job_id, start=Fraction(0), end=seconds),),
             encode=self._cut.encode,
             look=self._cut.look,
+            form=self._cut.form,
         )
 
 
@@ -179,6 +180,10 @@ def _measured(sample: _Sample, done: JobDone, report: ClipReport | None) -> _Mea
     look = done.seconds.get("look", 0.0)
     frames = report.file.num_frames
     seconds = frames / report.file.framerate
+    if report.file.repeated_dropped is not None:
+        # Costs are told per frame of the source, which is what a video's are counted in.
+        repeated, dropped = report.file.repeated_dropped
+        frames += dropped - repeated
     rate = Rate(
         codec=sample.facts.codec,
         pixels=pixels(sample.facts),

@@ -34,6 +34,7 @@ from transforms.ingest.list_videos import VideoInput
 from transforms.ingest.multi_camera import MultiCamera
 from transforms.ingest.presigned import PresignedUrls
 from transforms.media.crop_options import BlackBars
+from transforms.media.trainer_options import TrainerClips
 from transforms.media.transcode_options import Transcode
 from transforms.models.model_files import ModelFiles
 from transforms.profiling import Profiling
@@ -87,6 +88,7 @@ class SplitSections(PipelineConfig):
     chunking: Chunking = Chunking()
     transcode: Transcode = Transcode()
     bars: BlackBars = BlackBars()
+    trainer: TrainerClips = TrainerClips()
     super_resolution: SuperResolution = SuperResolution()
     motion: MotionFilter = MotionFilter()
     scores: ScoreFilters = ScoreFilters()

@@ -22,12 +22,14 @@ from transforms.json_files import read_json_if_there
 from transforms.layout import options_uri
 from transforms.media import crop_probe
 from transforms.media.child_limits import ChildLimits
+from transforms.media.clip_form import ClipForm
 from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
 from transforms.media.look import LookSettings
 from transforms.media.observers.luma_scores import SCORERS
 from transforms.media.observers.motion import MotionSettings
 from transforms.media.observers.preview_frames import PreviewSettings
 from transforms.media.slots import num_slots
+from transforms.media.trainer_options import check_encoder
 from transforms.run_context import RunContext
 from transforms.shards.options import DatasetRun, ShardSettings, shard_settings
 from transforms.shots.detection_settings import DetectionSettings
@@ -106,6 +108,7 @@ def stage_fingerprints(
                 "window_size": look.window_size,
                 "remainder_threshold": look.remainder_threshold,
                 **crop_definition(config),
+                **form_definition(config),
             },
         )
     ]
@@ -130,6 +133,19 @@ def stage_fingerprints(
 def crop_definition(config: SplitLike) -> dict[str, Any]:
     """Return what cropping adds to the fingerprint of the cut: nothing while it is off."""
     return {"crop_black_bars": crop_probe.definition()} if config.bars.crop_black_bars else {}
+
+
+def clip_form(config: SplitLike) -> ClipForm:
+    """Return size, rate and count of frames that are asked for."""
+    form = config.trainer.form()
+    return dataclasses.replace(form, max_frames=config.transcode.transcode_max_output_frames)
+
+
+def form_definition(config: SplitLike) -> dict[str, Any]:
+    """Return what the form of clips adds to the fingerprint of the cut: nothing if none is asked
+    for, so that clips made before there was one stay as they are."""
+    definition = clip_form(config).definition()
+    return {"form": definition} if definition else {}
 
 
 def score_stages(scores: ScoreFilters) -> list[tuple[str, dict[str, Any]]]:
@@ -165,9 +181,11 @@ def prepare_split(
     """Return what the stages of split share.
 
     Raises:
-        PreflightError: The encoder is not there, or what detecting shots needs.
+        PreflightError: The encoder is not there, cannot give clips their form, or what detecting
+            shots needs is not there.
     """
     encode, warning = resolve_encoder(config.transcode)
+    check_encoder(clip_form(config), encode)
     look = look_settings(config)
     workers = num_workers(beam_flags) or 1
     execution = config.execution
@@ -179,6 +197,7 @@ def prepare_split(
         limits,
         keep_prefix(config),
         config.bars.crop_black_bars,
+        clip_form(config),
     )
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),

@@ -25,8 +25,9 @@ OPTIONS = (
     "--fixed_stride_min_clip_length_s",
     "0",
 )
-# Nearly without loss at the size of comparison, and quickly; also, nothing is passed through.
-ENCODE = ("--transcode_preset", "ultrafast", "--transcode_crf", "14")
+# Nearly without loss at the size of comparison, and quickly; also, nothing is passed through, and
+# nothing tone-mapped, which could not be compared.
+ENCODE = ("--transcode_preset", "ultrafast", "--transcode_crf", "14", "--keep_hdr")
 SMALL = "64:36"
 LEAST_STEP = 0.15
 """Grey levels by which frames must differ, on average, to be told apart."""

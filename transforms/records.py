@@ -180,6 +180,8 @@ class ClipFile:
     crop_box: tuple[int, int, int, int] | None = None
     """Left, top, width and height of what the clip shows of its source, in pixels of the source as
     it is shown upright; None: nothing was cropped."""
+    repeated_dropped: tuple[int, int] | None = None
+    """How many frames were repeated and dropped for a constant rate; None: no rate was made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,10 +100,18 @@ def _file_fields(file: ClipFile) -> dict[str, Any]:
         "source_span_pts": list(file.source_span_pts),
         "made_by": file.made_by,
         **({"crop_box": list(file.crop_box)} if file.crop_box else {}),
+        **_rate_fields(file),
         "windows": [_window_fields(window) for window in file.windows],
         "filtered_windows": [],
         "valid": bool(file.windows),
     }
+
+
+def _rate_fields(file: ClipFile) -> dict[str, int]:
+    if file.repeated_dropped is None:
+        return {}
+    repeated, dropped = file.repeated_dropped
+    return {"frames_repeated": repeated, "frames_dropped": dropped}
 
 
 def _window_fields(window: Window) -> dict[str, int]:

@@ -129,6 +129,7 @@ class _CutRuns(beam.DoFn):
                 look=self._settings.look,
                 keep_prefix=self._settings.keep_prefix,
                 crop_black_bars=self._settings.crop_black_bars,
+                form=self._settings.form,
             )
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transforms.media.child_limits import ChildLimits
+from transforms.media.clip_form import UNCHANGED, ClipForm
 from transforms.media.encode import EncodeSettings
 from transforms.media.look import LookSettings
 
@@ -24,3 +25,5 @@ class CutSettings:
     kept."""
     crop_black_bars: bool = False
     """Whether black bars are cut away."""
+    form: ClipForm = UNCHANGED
+    """Size, rate and count of frames that are asked for."""

@@ -135,6 +135,14 @@ class ClipMeta(Document):
         unit="pixels", when="crop_black_bars cut bars away"
     )
     """Left, top, width and height of what the clip shows of its source as that is shown upright."""
+    frames_repeated: Count = ours(
+        unit="frames", when="clip_fps or transcode_max_output_frames gave the clip its rate"
+    )
+    """Frames of the clip that show the same frame of the source as the one before."""
+    frames_dropped: Count = ours(
+        unit="frames", when="clip_fps or transcode_max_output_frames gave the clip its rate"
+    )
+    """Frames of the source within the clip's span that the clip does not show."""
     sha256: Sha256 = ours()
     """Hash of the clip's mp4."""
     stages: dict[ClipStage, Fingerprint] = ours()

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Literal
 
 from transforms.json_records import from_plain, to_plain
+from transforms.media.clip_form import UNCHANGED, ClipForm
 from transforms.media.encode import EncodeSettings
 from transforms.media.look_settings import LookSettings
 from transforms.records import ClipFile, Failure, VideoFacts
@@ -64,6 +65,8 @@ class CutJob:
     """As ``cut_run`` takes it: seconds that a clip must last which its source breaks off."""
     crop_black_bars: bool = False
     """Whether the video's black bars are found and cut away."""
+    form: ClipForm = UNCHANGED
+    """Size, rate and count of frames that are asked for."""
 
 
 @dataclass(frozen=True, slots=True)

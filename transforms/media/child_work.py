@@ -55,6 +55,8 @@ class FinishedClip:
     """What the cut has to say of it."""
     crop_box: Box | None = None
     """As ``ClipFile.crop_box``."""
+    repeated_dropped: tuple[int, int] | None = None
+    """As ``ClipFile.repeated_dropped``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,7 @@ class Worker:
             counters=self._counters,
             keep_prefix=job.keep_prefix,
             crop=cut.crop,
+            form=job.form,
         )
         for clip in cut.clips:
             self._begin("cut", clip.clip_id)
@@ -229,7 +232,14 @@ class Worker:
                 rotation_degrees=job.facts.rotation_degrees,
             )
             finished = FinishedClip(
-                result.clip_id, path, span, result.made_by, promised, notes, shown
+                result.clip_id,
+                path,
+                span,
+                result.made_by,
+                promised,
+                notes,
+                shown,
+                result.repeated_dropped,
             )
             self._look(job, finished)
 
@@ -254,6 +264,7 @@ class Worker:
             made_by=finished.made_by,
             windows=seen.windows,
             crop_box=finished.crop_box,
+            repeated_dropped=finished.repeated_dropped,
         )
         self._emit(
             ClipReport(

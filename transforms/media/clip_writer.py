@@ -17,7 +17,7 @@ from transforms.errors import MediaError
 from transforms.media.audio import AudioSource
 from transforms.media.encode import EncodeSettings, Picture, add_video_stream
 from transforms.media.out_of_memory import raise_if_memory_is_scarce
-from transforms.media.upright import Upright, upright_aspect
+from transforms.media.upright import Upright
 from transforms.records import VideoFacts
 
 MUXER_OPTIONS = {
@@ -39,13 +39,16 @@ class ClipTimes:
     """PTS at which the last frame ends."""
     keyframes: frozenset[int]
     """Numbers of the frames that must be keyframes."""
+    rate: Fraction | None = None
+    """Constant frames per second; None: every frame at its own time."""
 
 
 class ClipWriter:
     """Encodes the frames of one clip into ``path``; ``finish`` or ``abandon`` ends it.
 
     The PTS of a frame is its source PTS minus that of the clip's first frame, in the source's time
-    base: exact, constant frame rate or not.
+    base: exact, constant frame rate or not. At a constant rate that is asked for, it is the frame's
+    number in ticks of one frame.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class ClipWriter:
         self._path = path
         self._times = times
         self._upright = upright
-        self._time_base = facts.time_base
+        self._time_base = facts.time_base if times.rate is None else 1 / times.rate
         self.num_frames = 0
         self._durations: dict[int, int] = {}
         self._decode_start: int | None = None
@@ -69,7 +72,7 @@ class ClipWriter:
         self._video = add_video_stream(
             self._container,
             settings,
-            _picture(upright, facts),
+            self._picture(facts),
             bit_rate=settings.bit_rate(input_kbit=facts.bit_rate_kbit),
         )
         self._audio: Iterator[av.Packet] | None = None
@@ -78,19 +81,29 @@ class ClipWriter:
             self._audio = audio.clip(self._container, start=start, end=end)
         self._next_audio = next(self._audio, None) if self._audio is not None else None
 
-    def write(self, frame: av.VideoFrame, *, duration: int) -> None:
+    def write(self, frame: av.VideoFrame, *, duration: int, times_shown: int = 1) -> None:
         """Encode the next frame, whose PTS is the source's; it may be changed.
 
         Args:
             frame: A decoded frame, PTS in ticks of the source.
-            duration: How long it is shown, in ticks.
+            duration: How long it is shown, in ticks; without effect at a constant rate.
+            times_shown: How often it is encoded; more or less than once only at a constant rate.
 
         Raises:
             MediaError: ``encode_failed``, or what reading the sound raises.
         """
         assert frame.pts is not None
         pts = frame.pts - self._times.first_pts
+        if not times_shown:
+            return
         frame = self._upright(frame)
+        if self._times.rate is None:
+            self._write_upright(frame, pts, duration)
+            return
+        for _ in range(times_shown):
+            self._write_upright(frame, self.num_frames, 1)
+
+    def _write_upright(self, frame: av.VideoFrame, pts: int, duration: int) -> None:
         frame.pts, frame.dts = pts, None
         self._durations[pts] = duration
         frame.time_base = self._time_base
@@ -152,6 +165,8 @@ class ClipWriter:
             self._decode_start = packet.dts
         if is_last:
             length = self._times.end_pts - self._times.first_pts
+            if self._times.rate is not None:
+                length = self.num_frames
             left = self._decode_start + length - packet.dts
             packet.duration = max(1, left)
 
@@ -164,16 +179,14 @@ class ClipWriter:
             assert self._audio is not None
             self._next_audio = next(self._audio, None)
 
-
-def _picture(upright: Upright, facts: VideoFacts) -> Picture:
-    return Picture(
-        width=upright.width,
-        height=upright.height,
-        pixel_format=upright.pixel_format,
-        time_base=facts.time_base,
-        rate=facts.average_rate,
-        sample_aspect_ratio=upright_aspect(
-            facts.sample_aspect_ratio, rotation_degrees=facts.rotation_degrees
-        ),
-        color=upright.color,
-    )
+    def _picture(self, facts: VideoFacts) -> Picture:
+        upright = self._upright
+        return Picture(
+            width=upright.width,
+            height=upright.height,
+            pixel_format=upright.pixel_format,
+            time_base=self._time_base,
+            rate=self._times.rate or facts.average_rate,
+            sample_aspect_ratio=upright.aspect,
+            color=upright.color,
+        )

@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from transforms.media.clip_form import UNCHANGED, ClipForm
 from transforms.media.cut_pass import CutPass, Run
 from transforms.media.cut_plan import ClipPlan, CutResult, CutSpan, plan_clip
 from transforms.media.decode import DecodeCounters
 from transforms.media.encode import EncodeSettings
+from transforms.media.frame_choice import fitted
 from transforms.media.packet_index import PacketIndex
 from transforms.media.passthrough import passthrough_reason
 from transforms.records import VideoFacts
@@ -29,10 +31,12 @@ def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
     counters: DecodeCounters,
     keep_prefix: float | None = None,
     crop: tuple[int, int, int, int] | None = None,
+    form: ClipForm | None = None,
 ) -> Iterator[CutResult]:
     """Cut ``spans`` in one decode pass; yield each result, in order, as its file closes.
 
-    A clip holds exactly the frames with ``start <= PTS < end``. Each encoder puts a keyframe at
+    A clip holds exactly the frames with ``start <= PTS < end``, or those of them that ``form`` asks
+    for. Each encoder puts a keyframe at
     every window start and nowhere else, so that a window is taken out later by copying packets.
     The same span gives the same bytes, whatever spans are cut with it. Memory does not grow with
     the length of the video or of a clip.
@@ -54,9 +58,12 @@ def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
             ``truncated`` marks both. The clip that holds the video's first frame fails without it.
         crop: Left, top, width and height of what clips show, in stored pixels, see ``crop_box``;
             None: everything. No clip is passed through then.
+        form: Size, rate and count of frames that are asked for; None: as the source has them. With
+            any of them no clip is passed through.
     """
-    run = Run(source, facts, index, settings, folder, windows, counters, keep_prefix, crop)
-    plans = [plan_clip(span, facts, index) for span in spans]
+    form = form or UNCHANGED
+    run = Run(source, facts, index, settings, folder, windows, counters, keep_prefix, crop, form)
+    plans = [fitted(plan_clip(span, facts, index), form, index, facts) for span in spans]
     if _passes_through(run, plans):
         yield _pass_through(run, plans[0])
         return
@@ -67,7 +74,8 @@ def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
 
 
 def _passes_through(run: Run, plans: list[ClipPlan]) -> bool:
-    if not run.settings.passthrough or run.crop is not None or len(plans) != 1 or plans[0].broken:
+    changed = run.crop is not None or run.form != UNCHANGED
+    if not run.settings.passthrough or changed or len(plans) != 1 or plans[0].broken:
         return False
     start_pts, end_pts = plans[0].span_pts
     reason = passthrough_reason(run.facts, run.index, start_pts=start_pts, end_pts=end_pts)

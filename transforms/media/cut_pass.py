@@ -13,10 +13,12 @@ import numpy as np
 from transforms.annotate.windows import caption_windows
 from transforms.errors import MediaError
 from transforms.media.audio import AudioSource
+from transforms.media.clip_form import UNCHANGED, ClipForm
 from transforms.media.clip_writer import ClipTimes, ClipWriter
 from transforms.media.cut_plan import ClipPlan, CutResult
 from transforms.media.decode import DecodeCounters, decode_frames
 from transforms.media.encode import EncodeSettings
+from transforms.media.frame_choice import fitted
 from transforms.media.packet_index import PacketIndex
 from transforms.media.upright import Upright
 from transforms.records import VideoFacts
@@ -35,6 +37,7 @@ class Run:
     counters: DecodeCounters
     keep_prefix: float | None = None
     crop: tuple[int, int, int, int] | None = None
+    form: ClipForm = UNCHANGED
 
     def paths(self, clip_id: str) -> tuple[Path, Path]:
         """Return where a clip is written and where it appears when it is whole."""
@@ -49,6 +52,8 @@ class Run:
 
     def without_file(self, plan: ClipPlan) -> CutResult:
         """Return the result of a clip that is not kept, for lack of frames or by a fault."""
+        if plan.refused is not None:
+            return plan.failed(plan.refused)
         if plan.broken is None:
             return plan.encoded(None)
         # A video that does not even give its first frame has no prefix to accept.
@@ -66,6 +71,7 @@ class CutPass:
         self._run = run
         self._pending = deque(plans)
         self._writer: ClipWriter | None = None
+        self._num_taken = 0
         self._upright: Upright | None = None
         self._audio: AudioSource | None = None
 
@@ -125,8 +131,7 @@ class CutPass:
             return None
         try:
             self._write(plan, frame)
-            assert self._writer is not None
-            if self._writer.num_frames < plan.num_frames:
+            if self._num_taken < plan.num_frames:
                 return None
             result = self._close(plan)
         except MediaError as error:
@@ -138,29 +143,37 @@ class CutPass:
     def _write(self, plan: ClipPlan, frame: av.VideoFrame) -> None:
         if self._writer is None:
             self._writer = self._open(plan, frame)
-        pts, number = self._run.index.pts, plan.first + self._writer.num_frames
+            self._num_taken = 0
+        pts, number = self._run.index.pts, plan.first + self._num_taken
         # The decoder promised every frame of the index, in order; a clip must not hide a breach.
         assert frame.pts == pts[number], (frame.pts, pts[number])
-        is_last = self._writer.num_frames + 1 == plan.num_frames
+        is_last = self._num_taken + 1 == plan.num_frames
         end = plan.true_span_pts[1] if is_last else int(pts[number + 1])
-        self._writer.write(frame, duration=end - int(pts[number]))
+        times_shown = plan.choice.times_shown[self._num_taken] if plan.choice else 1
+        self._num_taken += 1
+        self._writer.write(frame, duration=end - int(pts[number]), times_shown=times_shown)
 
     def _open(self, plan: ClipPlan, frame: av.VideoFrame) -> ClipWriter:
         run = self._run
         if self._upright is None:
             self._upright = Upright(
-                frame, rotation_degrees=run.facts.rotation_degrees, crop=run.crop
+                frame,
+                rotation_degrees=run.facts.rotation_degrees,
+                aspect=run.facts.sample_aspect_ratio,
+                crop=run.crop,
+                form=run.form,
+                full_range_format="yuv420p" if run.settings.codec == "libsvtav1" else "yuvj420p",
             )
         if self._audio is None and run.facts.audio_codec:
             start = plan.true_span_pts[0] * run.facts.time_base
             seekable = run.facts.has_keyframe_index
             self._audio = AudioSource(run.source, start=start, seekable=seekable)
         size, remainder = run.windows
-        windows = caption_windows(plan.num_frames, size=size, remainder=remainder)
+        windows = caption_windows(plan.num_shown, size=size, remainder=remainder)
         keyframes = frozenset({0, *(start for start, _ in windows)})
         return ClipWriter(
             run.paths(plan.clip_id)[0],
-            ClipTimes(*plan.true_span_pts, keyframes),
+            ClipTimes(*plan.true_span_pts, keyframes, plan.choice.rate if plan.choice else None),
             upright=self._upright,
             facts=run.facts,
             settings=run.settings,
@@ -188,15 +201,32 @@ class CutPass:
         """
         while self._pending:
             plan = self._pending.popleft()
-            num_frames = self._writer.num_frames if self._writer is not None else 0
+            num_frames = self._num_taken if self._writer is not None else 0
             plan = plan.shortened(num_frames, self._run.index)
+            if num_frames and self._cut_again(plan):
+                return
             yield self._close(plan) if num_frames else plan.encoded(None)
 
-    def _broken(self, plan: ClipPlan, error: MediaError, *, num_frames: int) -> CutResult:
-        """Return the result of a clip that decoding broke off in after ``num_frames`` frames."""
+    def _cut_again(self, plan: ClipPlan) -> bool:
+        """Leave a clip that became shorter to another pass if that changes what it shows.
+
+        What was encoded may be more frames than its form allows, or others.
+        """
+        run = self._run
+        if not run.form.changes_frames:
+            return False
+        self._abandon()
+        self.left = [fitted(plan, run.form, run.index, run.facts), *self._pending]
+        return True
+
+    def _broken(self, plan: ClipPlan, error: MediaError, *, num_frames: int) -> CutResult | None:
+        """Return the result of a clip that decoding broke off in after ``num_frames`` frames.
+
+        None: another pass cuts what remains of it.
+        """
         plan = plan.broken_by(error, num_frames, self._run.index)
         if self._writer is not None and self._run.keeps(plan):
-            return self._close(plan)
+            return None if self._cut_again(plan) else self._close(plan)
         self._abandon()
         return self._run.without_file(plan)
 
@@ -209,9 +239,12 @@ class CutPass:
             error: Of decoding.
             reached: PTS up to which decoding came.
         """
-        num_frames = self._writer.num_frames if self._writer is not None else 0
+        num_frames = self._num_taken if self._writer is not None else 0
         if num_frames or self._entry(self._pending[0]) <= reached:
-            yield self._broken(self._pending.popleft(), error, num_frames=num_frames)
+            result = self._broken(self._pending.popleft(), error, num_frames=num_frames)
+            if result is None:
+                return
+            yield result
         while self._pending:
             plan = self._pending[0]
             if plan.num_frames and self._entry(plan) > reached:
@@ -219,7 +252,9 @@ class CutPass:
                 return
             self._pending.popleft()
             message = f"no keyframe lies between it and an earlier fault: {error.message}"
-            yield self._broken(plan, MediaError(error.reason, message), num_frames=0)
+            result = self._broken(plan, MediaError(error.reason, message), num_frames=0)
+            assert result is not None
+            yield result
 
     def _entry(self, plan: ClipPlan) -> int:
         """Return the PTS of the keyframe that decoding of a clip begins at."""

@@ -42,6 +42,27 @@ class CutResult:
     truncated: str = ""
     """Why the source gives less than the span, as a failure's reason, when that was accepted: the
     clip ends early, or, without ``path``, no usable frame is left."""
+    repeated_dropped: tuple[int, int] | None = None
+    """How many frames were repeated and dropped for a constant rate; None: no rate was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameChoice:
+    """The frames that a clip of constant rate shows."""
+
+    rate: Fraction
+    """Frames per second."""
+    times_shown: tuple[int, ...]
+    """How often each frame of the source is shown, from the clip's first to the last shown."""
+    num_frames: int
+    """Frames of the clip."""
+    num_dropped: int
+    """Frames of the source within the clip's span that are not shown."""
+
+    @property
+    def num_repeated(self) -> int:
+        """Frames of the clip that show the same frame of the source as the one before."""
+        return self.num_frames - sum(times > 0 for times in self.times_shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +75,44 @@ class ClipPlan:
     first: int
     """Number of its first frame in the video."""
     num_frames: int
+    """Frames of the source from the first to the last that it shows."""
     true_span_pts: tuple[int, int]
     """As ``CutResult.source_span_pts``."""
     broken: MediaError | None = None
     """Why the packets of a part of the span cannot give its frames; ``num_frames`` are those before
     that part."""
+    refused: MediaError | None = None
+    """Why it is not cut although the source is whole."""
+    choice: FrameChoice | None = None
+    """Which of the frames it shows; None: each once, at its time."""
+
+    @property
+    def num_shown(self) -> int:
+        """Frames of the finished clip."""
+        return self.num_frames if self.choice is None else self.choice.num_frames
 
     def encoded(self, path: Path | None) -> CutResult:
         """Return the result of a clip that was encoded, whole or up to where the source breaks."""
         reason = self.broken.reason if self.broken else ""
-        num_frames, span = self.num_frames, self.true_span_pts
-        return CutResult(self.clip_id, path, "encode", num_frames, span, truncated=reason)
+        choice = self.choice
+        return CutResult(
+            self.clip_id,
+            path,
+            "encode",
+            self.num_shown,
+            self.true_span_pts,
+            truncated=reason,
+            repeated_dropped=(choice.num_repeated, choice.num_dropped) if choice else None,
+        )
 
     def shortened(self, num_frames: int, index: PacketIndex) -> ClipPlan:
         """Return the plan of the first ``num_frames`` of its frames."""
         if not num_frames:
-            return dataclasses.replace(self, num_frames=0, true_span_pts=self.span_pts)
+            return dataclasses.replace(self, num_frames=0, true_span_pts=self.span_pts, choice=None)
         behind = self.first + num_frames
         end = int(index.pts[behind]) if behind < len(index.pts) else index.end_pts
         span = (self.true_span_pts[0], min(end, self.true_span_pts[1]))
-        return dataclasses.replace(self, num_frames=num_frames, true_span_pts=span)
+        return dataclasses.replace(self, num_frames=num_frames, true_span_pts=span, choice=None)
 
     def broken_by(self, error: MediaError, num_frames: int, index: PacketIndex) -> ClipPlan:
         """Return the plan of the ``num_frames`` frames that come before ``error``."""

@@ -16,6 +16,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from transforms.errors import PreflightError
+from transforms.media.scheduling import own_scheduling
 
 if TYPE_CHECKING:  # Children import this module, and have no use for pydantic.
     from transforms.media.transcode_options import Transcode
@@ -54,8 +55,12 @@ _NVENC = (
     ("forced-idr", "1"),
     ("a53cc", "0"),
 )
+# lp=1: one thread, the same bytes on every machine. Keyframes only where they are asked for.
+_SVT_AV1 = (("svtav1-params", "lp=1:scd=0"),)
+_SVT_AV1_PRESET = "8"
 _NVENC_CQ = "21"
-_NVENC_GOP = 1_000_000_000
+_ENDLESS_GOP = 1_000_000_000
+_FIXED = {"libx264": _X264, "h264_nvenc": _NVENC, "libsvtav1": _SVT_AV1}
 _PROBE_SIZE = (320, 192)
 """Width and height in pixels of the frame that probes an encoder; NVENC needs at least 145x49."""
 
@@ -68,9 +73,9 @@ class EncodeSettings:
     """
 
     codec: str
-    """Name of the encoder: libx264 or h264_nvenc."""
+    """Name of the encoder: libx264, h264_nvenc or libsvtav1."""
     preset: str
-    """Preset of libx264; empty for other encoders."""
+    """Preset of libx264 or libsvtav1; empty for h264_nvenc."""
     threads: int
     """Threads of one encoder."""
     crf: float | None
@@ -116,7 +121,7 @@ class Picture:
     height: int
     """Pixels, even."""
     pixel_format: str
-    """yuv420p, or yuvj420p for full range."""
+    """yuv420p, or for full range yuvj420p where the encoder knows it; yuv420p10le."""
     time_base: Fraction
     """Seconds per tick of the frames' PTS."""
     rate: Fraction
@@ -136,15 +141,16 @@ def resolve_encoder(transcode: Transcode) -> tuple[EncodeSettings, str | None]:
     """
     wanted = transcode.transcode_encoder
     codec = "libx264" if wanted in ("auto", "libopenh264") else wanted
+    presets = {"libx264": transcode.transcode_preset, "libsvtav1": _SVT_AV1_PRESET}
     settings = EncodeSettings(
         codec=codec,
-        preset=transcode.transcode_preset if codec == "libx264" else "",
+        preset=presets.get(codec, ""),
         threads=transcode.transcode_encoder_threads,
         crf=transcode.transcode_crf,
         bit_rate_kbit=BIT_RATE_KBIT,
         use_input_bit_rate=transcode.transcode_use_input_video_bit_rate,
         passthrough=not transcode.asks_for_encoding,
-        options=_X264 if codec == "libx264" else _NVENC,
+        options=_FIXED[codec],
     )
     problem = _problem(settings)
     if problem is not None:
@@ -162,7 +168,7 @@ def working_encoders() -> list[str]:
     """Return the H.264 encoders that encode a frame on this machine."""
     working = []
     for codec in KNOWN_ENCODERS:
-        fixed = _X264 if codec == "libx264" else _NVENC
+        fixed = _FIXED[codec]
         preset = "veryfast" if codec == "libx264" else ""
         settings = EncodeSettings(codec, preset, 1, None, BIT_RATE_KBIT, False, False, fixed)
         if _problem(settings) is None:
@@ -202,6 +208,9 @@ def add_video_stream(
     )
     assert isinstance(stream, VideoStream)
     _configure(stream.codec_context, settings, picture, bit_rate=bit_rate)
+    if settings.codec == "libsvtav1":
+        with own_scheduling():
+            stream.codec_context.open()
     return stream
 
 
@@ -219,8 +228,8 @@ def _configure(
     # PyAV's default type is SLICE: two threads would mean sliced frames, which are larger.
     context.thread_type = ThreadType.FRAME
     context.thread_count = settings.threads
-    if settings.codec == "h264_nvenc":
-        context.gop_size = _NVENC_GOP
+    if settings.codec in ("h264_nvenc", "libsvtav1"):
+        context.gop_size = _ENDLESS_GOP
 
 
 def _problem(settings: EncodeSettings) -> str | None:
@@ -245,7 +254,9 @@ def _probe_bytes(settings: EncodeSettings) -> bytes:
     for plane in frame.planes:
         plane.update(bytes(plane.buffer_size))
     frame.pts, frame.time_base, frame.pict_type = 0, picture.time_base, PictureType.I
-    return b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
+    with own_scheduling():
+        packets = [*context.encode(frame), *context.encode(None)]
+    return b"".join(bytes(packet) for packet in packets)
 
 
 def _absent(wanted: str, problem: str, working: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from transforms.media.packet_index import PacketIndex
+from transforms.media.tone_map import HDR_TRANSFERS
 from transforms.records import VideoFacts
 
 _PIXEL_FORMATS = ("yuv420p", "yuvj420p")
@@ -13,11 +14,11 @@ def passthrough_reason(
 ) -> str | None:
     """Return why the file cannot be the clip of ``[start_pts, end_pts)``; None: it can.
 
-    It can when the span covers every frame of a clean H.264 mp4: one video stream, 4:2:0 8 bit,
-    upright, not encrypted, at most one audio stream and nothing else (no subtitles, positions or
-    timecodes travel along), as many frames as its header says. Clips that this program or upstream
-    wrote qualify. That the frames decode is for the look to find out. Tags of the file (title,
-    place, device) stay in it.
+    It can when the span covers every frame of a clean H.264 mp4: one video stream, 4:2:0 8 bit
+    of standard dynamic range, upright, not encrypted, at most one audio stream and nothing else (no
+    subtitles, positions or timecodes travel along), as many frames as its header says. Clips that
+    this program or upstream wrote qualify. That the frames decode is for the look to find out. Tags
+    of the file (title, place, device) stay in it.
 
     Args:
         facts: What ``probe`` found in it.
@@ -35,6 +36,7 @@ def _stream_problem(facts: VideoFacts) -> str | None:
         "the file is encrypted": facts.encrypted,
         f"the codec is {facts.codec}, not h264": facts.codec != "h264",
         f"the pixel format is {facts.pixel_format}": facts.pixel_format not in _PIXEL_FORMATS,
+        f"its dynamic range is high ({facts.color[2]})": facts.color[2] in HDR_TRANSFERS,
         f"the picture is stored turned by {facts.rotation_degrees} degrees": bool(
             facts.rotation_degrees
         ),

@@ -16,3 +16,6 @@ FFmpeg's numbers: PyAV takes them in every version, but names all three only fro
 
 NEAREST = cast(Interpolation, _POINT)
 """The nearest pixel; nothing is computed."""
+
+EXACT_BICUBIC_NAMES = "bicubic+accurate_rnd+bitexact"
+"""The same for FFmpeg's filters."""

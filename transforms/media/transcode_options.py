@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from transforms.section import Section, ignored, option
 
-Encoder = Literal["auto", "libx264", "libopenh264", "h264_nvenc"]
+Encoder = Literal["auto", "libx264", "libopenh264", "h264_nvenc", "libsvtav1"]
 Preset = Literal[
     "ultrafast",
     "superfast",
@@ -37,9 +37,9 @@ class Transcode(Section):
     title: ClassVar[str] = "Encoding clips"
 
     transcode_encoder: Encoder = option("auto")
-    """H.264 encoder. ``auto`` is libx264. ``libopenh264``, upstream's default, is replaced by
+    """Encoder. ``auto`` is libx264. ``libopenh264``, upstream's default, is replaced by
     libx264 at the same bit rate. ``h264_nvenc`` needs an NVIDIA GPU with an encoder; its bytes
-    depend on GPU and driver."""
+    depend on GPU and driver. ``libsvtav1`` makes AV1 in mp4, preset 8, on one thread."""
     transcode_encoder_threads: int = option(1, unit="threads", ge=1, le=64)
     """Threads of one encoder. The count changes the bytes; several clips are encoded at once
     anyway."""
@@ -49,7 +49,8 @@ class Transcode(Section):
     """Preset of libx264: slower presets make smaller files. Other encoders ignore it."""
     transcode_crf: float | None = option(None, ge=1, le=51)
     """Constant quality instead of a bit rate: 18 is nearly transparent, 23 is libx264's own
-    default, 28 is visibly compressed. For h264_nvenc this is its ``cq``."""
+    default, 28 is visibly compressed. For h264_nvenc this is its ``cq``; for libsvtav1 about 35 is
+    what 23 is for libx264."""
     keep_decodable_prefix: bool = option(False)
     """Accept sources that are cut off or damaged: a clip that the source breaks off ends at its
     last good frame if ``fixed_stride_min_clip_length_s`` are left of it, and is marked by
@@ -61,7 +62,8 @@ class Transcode(Section):
     transcode_use_hwaccel: bool = option(False)
     """Decode on the GPU. Not built yet: must be false."""
     transcode_max_output_frames: int | None = option(None, unit="frames", ge=1)
-    """Largest number of frames of a clip. Not built yet: must be absent."""
+    """Largest number of frames of a clip. A clip with more gets a lower rate, at which exactly so
+    many frames remain; the rate is never raised."""
     transcode_cpus_per_worker: float = ignored(
         5.0, instead="the worker options of the runner, one encoder runs per core"
     )
@@ -92,10 +94,5 @@ class Transcode(Section):
             return (
                 "transcode_use_hwaccel true: decoding on the GPU is not built yet; "
                 "leave the option out, and videos are decoded on the CPU"
-            )
-        if self.transcode_max_output_frames is not None:
-            return (
-                f"transcode_max_output_frames {self.transcode_max_output_frames}: dropping frames "
-                "of a clip is not built yet; leave the option out, and every frame is kept"
             )
         return None

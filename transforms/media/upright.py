@@ -1,4 +1,4 @@
-"""Frames as the encoder wants them: upright, even-sized, 8 bit, 4:2:0."""
+"""Frames as the encoder wants them: upright, even-sized, 4:2:0, in 8 bits or HDR in 10."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from av.sidedata.sidedata import SideData
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from transforms.errors import MediaError
-from transforms.media.scaling import EXACT_BICUBIC
+from transforms.media.clip_form import ClipForm, Fit, fit
+from transforms.media.scaling import EXACT_BICUBIC, EXACT_BICUBIC_NAMES
+from transforms.media.tone_map import BT709_TAGS, HLG, PQ, tone_map_filters
 
-"""The same bytes whatever the processor can do."""
 _BT709 = 1
 """FFmpeg's number for the BT.709 matrix."""
 _TURNS = {90: "clock", 270: "cclock"}
@@ -26,9 +27,10 @@ class Upright:
 
     A frame that is yuv420p, unrotated and even-sized is handed on as it is. Else it is converted to
     8 bit 4:2:0 in the source's own range, turned upright, and the last row or column of an odd
-    height or width is cut off, because 4:2:0 has one chroma sample per 2x2 pixels. High dynamic
-    range is not tone-mapped: values and tags are kept. One instance serves one source: converter
-    and filter are kept from frame to frame.
+    height or width is cut off, because 4:2:0 has one chroma sample per 2x2 pixels; or else it is
+    brought to the size that is asked for, with square pixels. High dynamic range is mapped to
+    BT.709, or kept in 10 bits with its tags if that is asked for. One instance serves one source:
+    converter and filter are kept from frame to frame.
     """
 
     def __init__(
@@ -36,38 +38,62 @@ class Upright:
         first: av.VideoFrame,
         *,
         rotation_degrees: int,
+        aspect: Fraction = Fraction(1),
         crop: tuple[int, int, int, int] | None = None,
+        form: ClipForm | None = None,
+        full_range_format: str = "yuvj420p",
     ) -> None:
         """Prepare for frames like ``first``.
 
         Args:
             first: A decoded frame of the source; it is not changed.
             rotation_degrees: Clockwise turn that shows it upright: 0, 90, 180 or 270.
+            aspect: Width over height of one pixel of ``first``.
             crop: Left, top, width and height of what is kept, in pixels of ``first``, left and top
                 even; None: everything.
+            form: The size that is asked for, and whether high dynamic range is kept; None: as the
+                source, not kept.
+            full_range_format: What the encoder calls 4:2:0 of full range, in 8 bits.
 
         Raises:
             MediaError: ``mirrored``: the source asks players to mirror it.
         """
         _refuse_mirrored(first)
         self._is_rgb = first.format.is_rgb
+        hdr = int(first.color_trc) in (PQ, HLG)
+        keeps_hdr = hdr and form is not None and form.keep_hdr
+        self._maps_tones = hdr and not keeps_hdr
         full = not self._is_rgb and (
             first.format.name.startswith("yuvj") or first.color_range == ColorRange.JPEG
         )
-        self.pixel_format = "yuvj420p" if full else "yuv420p"
         self._range = ColorRange.JPEG if full else ColorRange.MPEG
-        same = ("yuvj420p", "yuv420p") if full else ("yuv420p",)
-        self._reformatter = None if first.format.name in same else VideoReformatter()
-        if self._reformatter is None:
-            self.pixel_format = first.format.name
+        same: tuple[str, ...] = ("yuv420p",)
+        if full and full_range_format == "yuvj420p":
+            same = ("yuvj420p", "yuv420p")
+        if keeps_hdr:
+            same = ("yuv420p10le",)
+        is_same = first.format.name in same or self._maps_tones
+        self._reformatter = None if is_same else VideoReformatter()
+        self.pixel_format = first.format.name if is_same else same[0]
         turned = rotation_degrees in (90, 270)
         stored = crop[2:] if crop is not None else (first.width, first.height)
         width, height = (stored[1], stored[0]) if turned else stored
-        self.width, self.height = width - width % 2, height - height % 2
+        self.aspect = upright_aspect(aspect, rotation_degrees=rotation_degrees)
+        self._fit: Fit | None = None
+        if form is not None and form.changes_size:
+            self._fit = fit(form, (width, height), aspect=self.aspect)
+            self.aspect = Fraction(1)
+        self.width, self.height = (
+            self._fit.size if self._fit else (width - width % 2, height - height % 2)
+        )
         self.color = _color_tags(first, is_rgb=self._is_rgb)
-        odd = (self.width, self.height) != (width, height)
-        changes = bool(rotation_degrees or odd or crop)
+        if self._maps_tones:
+            self.color = BT709_TAGS
+        becomes = {(self.width, self.height), self._fit.scaled if self._fit else (width, height)}
+        changes = bool(rotation_degrees or crop or self._maps_tones or becomes != {(width, height)})
         self._graph = self._filters(first, rotation_degrees, crop) if changes else None
+        if self._maps_tones:
+            self.pixel_format = "yuv420p"
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return ``frame`` for the encoder; its PTS and type are for the caller to set."""
@@ -105,14 +131,31 @@ class Upright:
         if crop is not None:
             left, top, width, height = crop
             nodes.append(graph.add("crop", f"{width}:{height}:{left}:{top}"))
+        if self._maps_tones:
+            transfer, matrix = int(first.color_trc), int(first.colorspace)
+            nodes += tone_map_filters(graph, transfer=transfer, matrix=matrix)
         if rotation_degrees == 180:
             nodes += [graph.add("hflip"), graph.add("vflip")]
         elif rotation_degrees:
             nodes.append(graph.add("transpose", dir=_TURNS[rotation_degrees]))
-        nodes.append(graph.add("crop", f"{self.width}:{self.height}:0:0"))
+        nodes += [graph.add(*filter_) for filter_ in self._last_filters()]
         nodes.append(graph.add("buffersink"))
         graph.link_nodes(*nodes).configure()
         return graph
+
+    def _last_filters(self) -> list[tuple[str, str]]:
+        """Return name and arguments of the filters that give the upright picture its size."""
+        size = f"{self.width}:{self.height}"
+        if self._fit is None:
+            return [("crop", f"{size}:0:0")]
+        width, height = self._fit.scaled
+        filters = [("scale", f"{width}:{height}:flags={EXACT_BICUBIC_NAMES}")]
+        place = f"{self._fit.offset(0)}:{self._fit.offset(1)}"
+        if width > self.width or height > self.height:
+            filters.append(("crop", f"{size}:{place}"))
+        elif (width, height) != self._fit.size:
+            filters.append(("pad", f"{size}:{place}:black"))
+        return filters
 
 
 def upright_aspect(sample_aspect_ratio: Fraction, *, rotation_degrees: int) -> Fraction:
