@@ -105,7 +105,7 @@ def test_previews_come_back_with_a_clip_that_is_kept_again(done: Curated, tmp_pa
     def curate(threshold: str) -> int:
         scored = ("--motion_filter", "enable", "--motion_global_mean_threshold", threshold)
         small = ("--motion_per_patch_min_256_threshold", "0", "--accept_changes", "--reshard")
-        return run.curate(*STRIDE[:2], *scored, *small, "--generate_previews")
+        return run.curate(*STRIDE[:4], *scored, *small, "--generate_previews")
 
     def previews() -> list[str]:
         return sorted(path.name for path in (run.out / "previews").rglob("*.webp"))
