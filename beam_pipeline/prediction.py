@@ -28,8 +28,8 @@ class Prediction:
     num_clips: int | None
     """None where shots are to be found first."""
     num_bytes: float | None
-    """Of the clips, at most where shots are to be found first; None when no input could be
-    measured."""
+    """Of the clips, where shots are to be found first as if nothing were left out between them;
+    None when no input could be measured."""
     seconds: float | None
     """Wall time; None when no input could be measured."""
 

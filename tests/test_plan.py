@@ -278,7 +278,7 @@ def test_plan_with_shots_to_be_found(raw: Path, tmp_path: Path, capsys: Capture)
     told = capsys.readouterr().out
     assert "shots       to be found in 2 videos first" in told
     assert "clips       unknown" in told
-    assert re.search(r"clip data   at most [\d.]+ [kM]B", told)
+    assert re.search(r"clip data   about [\d.]+ [kM]B", told)
     assert re.search(r"time        about \d+:\d\d:\d\d", told)
     assert not (tmp_path / "out").exists()
     assert main(["split", *paths, "--splitting_algorithm", "content"]) == 1, "one is no video"

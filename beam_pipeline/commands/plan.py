@@ -108,10 +108,9 @@ def prediction_lines(prediction: Prediction, *, shards: bool) -> list[str]:
         time_text,
     )
 
-    about = "at most" if prediction.num_clips is None else "about"
     lines = [
         f"  clips       {count_text(prediction.num_clips)}",
-        f"  clip data   {about} {size_text(prediction.num_bytes)}",
+        f"  clip data   about {size_text(prediction.num_bytes)}",
     ]
     if shards:
         lines.append(f"  shards      about {size_text(prediction.num_bytes)} more")
