@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+
+from transforms.media.scheduling import own_scheduling
 
 _FORMATS = {".ts": "mpegts", ".mkv": "matroska"}
 _X264 = "cpu-independent=1:keyint=infinite:min-keyint=1:scenecut=0"
@@ -48,19 +47,9 @@ class VideoSpec:
 
 def make_video(path: Path, spec: VideoSpec) -> Path:
     """Write the video and return ``path``."""
-    with _own_scheduling():
+    with own_scheduling():
         _make_video(path, spec)
     return path
-
-
-@contextlib.contextmanager
-def _own_scheduling() -> Iterator[None]:
-    """Undo what SVT-AV1 does as root: it makes this process real-time, and all it starts later."""
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, policy, parameters)
 
 
 def _make_video(path: Path, spec: VideoSpec) -> None:

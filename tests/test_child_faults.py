@@ -14,6 +14,7 @@ import pytest
 from child_processes import children_here
 from make_video import VideoSpec, make_video
 from run_command import Curated
+from wrong_use import STRIDE
 
 from beam_pipeline.cli import main
 from runners import direct
@@ -32,14 +33,6 @@ from transforms.media.transcode_options import Transcode
 from transforms.records import ProbedVideo, Video
 from transforms.run_context import RunContext
 
-STRIDE = (
-    "--splitting_algorithm",
-    "fixed-stride",
-    "--fixed_stride_split_duration",
-    "1",
-    "--fixed_stride_min_clip_length_s",
-    "0.5",
-)
 LIMITS = ("--child_silence_limit_s", "4", "--child_memory_limit_mb", "256")
 TOLD = {
     "crash": "signal 11 (SIGSEGV)",

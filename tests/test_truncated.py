@@ -15,6 +15,7 @@ import pytest
 from coded_video import Made, make_coded, read_codes
 from packed_avi import pack_b_frames
 from run_command import Curated
+from wrong_use import STRIDE
 
 from transforms.errors import MediaError
 from transforms.media.cut import CutResult, CutSpan, cut_run
@@ -258,21 +259,13 @@ def test_what_failed_is_accepted_by_the_option_and_a_retry(
     position, size = video_packets(source)[92]
     write(raw / f"cut_{name}", source.read_bytes()[: position + size // 2])
     run = Curated.below(tmp_path, raw)
-    lengths = (
-        "--splitting_algorithm",
-        "fixed-stride",
-        "--fixed_stride_split_duration",
-        "1",
-        "--fixed_stride_min_clip_length_s",
-        "0.5",
-    )
 
-    assert run.curate(*lengths) == 1
+    assert run.curate(*STRIDE) == 1
     assert run.metas() == {}
     reasons = {json.loads(path.read_text())["reason"] for path in run.out.glob("failures/*/*.json")}
     assert reasons == {"truncated"}
 
-    assert run.curate(*lengths, "--keep_decodable_prefix", "--retry_failed") == 0
+    assert run.curate(*STRIDE, "--keep_decodable_prefix", "--retry_failed") == 0
 
     metas = sorted(run.metas().values(), key=lambda meta: meta["duration_span"][0])
     assert [meta.get("source_truncated") for meta in metas] == [None, None, None, "truncated"]
@@ -282,7 +275,7 @@ def test_what_failed_is_accepted_by_the_option_and_a_retry(
     assert 89 <= frames[3][-1] <= 91
     assert list(run.out.glob("failures/*/*.json")) == []
 
-    assert run.curate(*lengths) == 0  # Without the option nothing changes any more.
+    assert run.curate(*STRIDE) == 0  # Without the option nothing changes any more.
     assert len(run.metas()) == 4
 
 

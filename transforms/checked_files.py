@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,6 @@ from transforms.json_parsing import MAX_JSON_BYTES, parse_json
 from transforms.storage.interface import ObjectStat, StorageError
 from transforms.storage.open_storage import storage_for
 
-_BLOCK_BYTES = 1 << 20
 _MESSAGE_LENGTH = 200
 
 
@@ -60,19 +58,6 @@ def parse_checked(data: bytes, document: type[Document]) -> dict[str, Any]:
 def list_files(folder: str) -> Iterator[ObjectStat]:
     """Yield the files below a folder; what is no file (a pipe, a loop) is passed over."""
     return storage_for(folder).list(folder, on_problem=lambda _uri, _reason: None)
-
-
-def file_sha256(uri: str, watch: Watch) -> str:
-    """Return the hash of a file, read in blocks. Raises StorageError."""
-    digest = hashlib.sha256()
-    try:
-        with storage_for(uri).open_seekable(uri) as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
-                watch(len(block))
-    except OSError as error:
-        raise StorageError(f"{uri}: {error.strerror or error}") from error
-    return digest.hexdigest()
 
 
 def _first_problem(error: ValidationError) -> str:

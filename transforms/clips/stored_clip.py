@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from transforms.layout import clip_uri
+from transforms.storage.hashing import stored_sha256
 from transforms.storage.interface import NotFoundError
 from transforms.storage.open_storage import storage_for
 
@@ -40,7 +40,7 @@ def is_intact(meta: dict[str, Any], root: str, *, rejected: bool | None = None) 
     if rejected is not None:
         uri = clip_uri(root, meta["span_uuid"], rejected=rejected)
     try:
-        return _has_size(uri, meta["num_bytes"]) and _sha256(uri) == meta["sha256"]
+        return _has_size(uri, meta["num_bytes"]) and stored_sha256(uri) == meta["sha256"]
     except NotFoundError:
         return False
 
@@ -64,11 +64,3 @@ def _has_size(uri: str, num_bytes: int) -> bool:
         return storage_for(uri).stat(uri).num_bytes == num_bytes
     except NotFoundError:
         return False
-
-
-def _sha256(uri: str) -> str:
-    digest = hashlib.sha256()
-    with storage_for(uri).open_seekable(uri) as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from transforms.checked_files import BadFileError, file_sha256, list_files, read_checked
+from transforms.checked_files import BadFileError, list_files, read_checked
 from transforms.clips.plan import Plan
 from transforms.finding import Finding, Watch
 from transforms.formats.clip_meta import ClipMeta
 from transforms.json_records import to_plain
 from transforms.layout import PREVIEWS, chunk_record_uri, clip_uri, meta_uri, previews_uri
+from transforms.storage.hashing import stored_sha256
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
@@ -110,7 +111,7 @@ def _mp4_problem(root: str, meta: dict[str, Any], watch: Watch) -> tuple[str, st
         num_bytes = storage_for(uri).stat(uri).num_bytes
         if num_bytes != meta["num_bytes"]:
             return uri, f"has {num_bytes} bytes, its metadata says {meta['num_bytes']}"
-        if file_sha256(uri, watch) != meta["sha256"]:
+        if stored_sha256(uri, watch) != meta["sha256"]:
             return uri, "its sha256 is not the one its metadata says"
     except NotFoundError:
         return uri, "is missing; its metadata is there"

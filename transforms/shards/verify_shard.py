@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transforms.checked_files import BadFileError, file_sha256, read_checked
+from transforms.checked_files import BadFileError, read_checked
 from transforms.clips.verified_clips import VerifiedClips, packed
 from transforms.errors import MediaError
 from transforms.finding import Finding, Watch
@@ -21,6 +21,7 @@ from transforms.shards.layout import METAS, TAR_KINDS, VIDEO, ShardName, commit_
 from transforms.shards.options import DatasetRun
 from transforms.shards.tar_reader import BadTarError, TarReader
 from transforms.shards.verify_sample import key_of, metadata_problem, planned_problem, read_sample
+from transforms.storage.hashing import stored_sha256
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
 
@@ -176,6 +177,6 @@ def _window_sha256(sample: PlannedSample, check: ShardCheck) -> str | None:
     try:
         with storage_for(uri).local_file(uri, check.scratch) as clip:
             write_window(clip, start, end, target=target)
-        return file_sha256(str(target), check.watch)
+        return stored_sha256(str(target), check.watch)
     except MediaError as error:
         raise _WrongSampleError(f"{key_of(sample)}.mp4: {error.message}") from error

@@ -89,6 +89,8 @@ class _PlanSegments(ChildJobs):
     def __init__(self, settings: DetectionSettings, context: RunContext) -> None:
         super().__init__(settings.num_children, settings.limits, context)
         self._settings = settings
+        self._folders: dict[str, str] = {}
+        """Video to where its scores lie: told once, as it takes reading parts of the source."""
 
     def begin(
         self, element: ProbedVideo, resources: Resources
@@ -105,6 +107,7 @@ class _PlanSegments(ChildJobs):
             reason = error.reason if isinstance(error, MediaError) else "unreadable"
             self._fail(element, Failure("split", reason, str(error)))
             return ()
+        self._folders[video.video_uuid] = folder
         return IndexJob(
             job_id=video.video_uuid,
             source=path,
@@ -119,13 +122,14 @@ class _PlanSegments(ChildJobs):
         self, element: ProbedVideo, job_report: IndexReport | FramesReport
     ) -> Iterator[VideoSegment]:
         assert isinstance(job_report, IndexReport)
+        folder = self._folders.pop(element.video.video_uuid)
         if job_report.failure is not None:
             self._fail(element, job_report.failure)
             return
         segments = video_segments(
             element,
             job_report.num_frames,
-            scores_folder=scores_folder(element, self._settings, self.context.root),
+            scores_folder=folder,
             windows_per_segment=self._settings.windows_per_segment,
         )
         count(self.context.progress_folder, segments_planned=len(segments))

@@ -17,26 +17,31 @@ from transforms.run_context import RunContext
 from transforms.shots.content_change import content_change
 from transforms.shots.frame_changes import frame_changes
 from transforms.shots.score_files import ScoreArrays, save_scores
-from transforms.shots.score_windows import Scores
+from transforms.shots.score_windows import Frames, Scores
 from transforms.shots.video_segment import VideoSegment
 
 
 def change_scores(segment: VideoSegment) -> ScoreArrays:
     """Return how much each frame that the segment owns differs from the one before it."""
-    assert segment.segment is not None
-    frames = np.load(segment.frames_path, mmap_mode="r", allow_pickle=False)
-    first_seen = segment.segment.seen[0]
-    start, end = (frame - first_seen for frame in segment.segment.scored)
-    return {"change": content_change(frames)[start:end]}
+    return _owned(segment, {"change": content_change(_small_frames(segment))})
 
 
 def frame_changes_of(segment: VideoSegment) -> ScoreArrays:
     """Return what small frames tell about each frame that the segment owns."""
+    return _owned(segment, frame_changes(_small_frames(segment))._asdict())
+
+
+def _small_frames(segment: VideoSegment) -> Frames:
+    frames: Frames = np.load(segment.frames_path, mmap_mode="r", allow_pickle=False)
+    return frames
+
+
+def _owned(segment: VideoSegment, found: ScoreArrays) -> ScoreArrays:
+    """Return what was found of all frames that the segment sees, for those that it scores."""
     assert segment.segment is not None
-    frames = np.load(segment.frames_path, mmap_mode="r", allow_pickle=False)
     first_seen = segment.segment.seen[0]
     start, end = (frame - first_seen for frame in segment.segment.scored)
-    return {name: values[start:end] for name, values in frame_changes(frames)._asdict().items()}
+    return {name: values[start:end] for name, values in found.items()}
 
 
 def network_scores(scores: Scores) -> ScoreArrays:
