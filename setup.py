@@ -13,6 +13,7 @@ TEST = [
     "jsonschema>=4.20",
     "pytest>=8",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
     "setuptools>=64",
     "build>=1.2",
     "wheel>=0.43",

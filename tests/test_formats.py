@@ -30,6 +30,7 @@ from transforms.same_bytes import (
     EXEMPT_PATTERNS,
     EXEMPT_SUMMARY_FIELDS,
 )
+from transforms.storage.local import TEMPORARY_PREFIX
 
 TINY = VideoSpec(seconds=2.0, keyframe_every=0)
 """One clip that is passed through; its windows have no keyframes, so they are encoded anew."""
@@ -115,7 +116,8 @@ def found(curated: Curated, tmp_path_factory) -> list[Found]:
 
 def _files(root: Path, place: str) -> Iterator[Found]:
     for path in sorted(root.rglob("*")):
-        if path.is_file():
+        # The heartbeat of the lease above may be writing just now.
+        if path.is_file() and not path.name.startswith(TEMPORARY_PREFIX):
             yield from _found(place, path.relative_to(root).as_posix(), path.read_bytes())
 
 
