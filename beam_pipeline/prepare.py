@@ -186,25 +186,13 @@ def prepare_split(
     """
     encode, warning = resolve_encoder(config.transcode)
     check_encoder(clip_form(config), encode)
-    look = look_settings(config)
-    workers = num_workers(beam_flags) or 1
-    execution = config.execution
-    limits = ChildLimits(execution.child_memory_limit_mb, execution.child_silence_limit_s)
-    cut = CutSettings(
-        encode,
-        look,
-        math.ceil(num_slots() / workers),
-        limits,
-        keep_prefix(config),
-        config.bars.crop_black_bars,
-        clip_form(config),
-    )
+    cut = _cut_settings(config, encode, beam_flags)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=scratch.name,
         scratch=str(scratch),
         progress_folder=str(scratch / "progress"),
-        stages=stage_fingerprints(config, encode, look),
+        stages=stage_fingerprints(config, encode, cut.look),
         spans_fingerprint=spans_fingerprint(config),
         retry_failed=config.run.retry_failed,
     )
@@ -218,6 +206,21 @@ def prepare_split(
             embedding_algorithm=config.embedding.embedding_algorithm,
         ),
         warnings=(warning,) if warning else (),
+    )
+
+
+def _cut_settings(config: SplitLike, encode: EncodeSettings, beam_flags: list[str]) -> CutSettings:
+    """Return what cut and look need to know."""
+    workers = num_workers(beam_flags) or 1
+    execution = config.execution
+    return CutSettings(
+        encode,
+        look_settings(config),
+        math.ceil(num_slots() / workers),
+        ChildLimits(execution.child_memory_limit_mb, execution.child_silence_limit_s),
+        keep_prefix(config),
+        config.bars.crop_black_bars,
+        clip_form(config),
     )
 
 

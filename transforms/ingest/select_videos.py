@@ -12,7 +12,7 @@ import apache_beam as beam
 from transforms.clips.selections import Selected
 from transforms.clips.video_state import VideoState, read_states, reopen_failed
 from transforms.ingest.kept_states import kept_states
-from transforms.ingest.known_videos import find_inputs, with_size
+from transforms.ingest.known_videos import Inputs, find_inputs, with_size
 from transforms.ingest.list_videos import Listing, VideoInput
 from transforms.json_files import write_json
 from transforms.layout import current_run_uri
@@ -61,16 +61,8 @@ def select_videos(
     known = known or {}
     unknown = [video for video in inputs.videos if video.rel not in known]
     states = {**known, **read_states(context, unknown)} if unknown else known
-    open_states = {VideoState.OPEN} | ({VideoState.FAILED} if context.retry_failed else set())
-    selected = [video for video in inputs.videos if video.rel in inputs.begun]
-    fresh = [
-        video
-        for video in inputs.videos
-        if video.rel not in inputs.begun and states[video.rel] in open_states
-    ]
-    if config.limit:
-        fresh = fresh[: max(0, config.limit - len(selected))]
-    videos = [video for video in selected if states[video.rel] in open_states] + fresh
+    selected, fresh = _begun_and_fresh(config, context, inputs, states)
+    videos = [video for video in selected if _is_open(states[video.rel], context)] + fresh
     num_done = sum(state is VideoState.DONE for state in states.values())
     return Selection(
         videos=tuple(
@@ -85,6 +77,23 @@ def select_videos(
         listing=inputs.listing,
         states=states,
     )
+
+
+def _begun_and_fresh(
+    config: VideoInput, context: RunContext, inputs: Inputs, states: dict[str, VideoState]
+) -> tuple[list[Video], list[Video]]:
+    """Return an unfinished run's videos, done or not, and the open ones that are added to them."""
+    begun = [video for video in inputs.videos if video.rel in inputs.begun]
+    fresh = [
+        video
+        for video in inputs.videos
+        if video.rel not in inputs.begun and _is_open(states[video.rel], context)
+    ]
+    return begun, fresh[: max(0, config.limit - len(begun))] if config.limit else fresh
+
+
+def _is_open(state: VideoState, context: RunContext) -> bool:
+    return state is VideoState.OPEN or (context.retry_failed and state is VideoState.FAILED)
 
 
 def begin_selection(config: VideoInput, context: RunContext) -> Iterator[Video]:
