@@ -13,6 +13,7 @@ from transforms.storage.plain_names import one_line
 from transforms.storage.uris import join
 
 FAILURES_SHOWN = 10
+_SECONDS = "seconds_of_"
 
 
 def report_lines(ledger: Ledger, root: str) -> list[str]:
@@ -88,11 +89,24 @@ def _clip_counts(ledger: Ledger) -> str:
 
 
 def write_performance_stats(root: str, totals: dict[str, float], seconds: float) -> None:
-    """Write the run's counters and seconds to the next free ``performance_stats_N.json``."""
+    """Write the run's counters and seconds to the next free ``performance_stats_N.json``.
+
+    Args:
+        root: The output.
+        totals: Sums of all counters; ``seconds_of_{stage}`` is what a stage took.
+        seconds: How long the run took.
+    """
+    stages = {
+        name.removeprefix(_SECONDS): value
+        for name, value in sorted(totals.items())
+        if name.startswith(_SECONDS)
+    }
+    counters = {name: value for name, value in totals.items() if not name.startswith(_SECONDS)}
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "wall_seconds": seconds,
-        "counters": totals,
+        "stage_seconds": stages,
+        "counters": counters,
     }
     number = 0
     while not create_json(join(root, f"performance_stats_{number}.json"), content):

@@ -163,7 +163,8 @@ class _CutRuns(beam.DoFn):
 
 
 def _timings(done: JobDone) -> dict[str, float]:
-    timings = {f"seconds_of_{part}": seconds for part, seconds in done.seconds.items()}
+    parts = {**done.seconds, **done.details}
+    timings = {f"seconds_of_{part}": seconds for part, seconds in parts.items()}
     return {"frames_decoded": done.num_decoded, **timings}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -51,6 +52,11 @@ class _WriteClips(beam.DoFn):
         self._tallies = {}
 
     def process(self, clip: Clip) -> None:
+        started = time.monotonic()
+        self._write(clip)
+        count(self._context.progress_folder, seconds_of_write=time.monotonic() - started)
+
+    def _write(self, clip: Clip) -> None:
         key = (clip.plan_uri, clip.chunk_index)
         if key not in self._tallies:
             self._tallies[key] = ChunkTally(read_plan(clip.plan_uri), clip.chunk_index)

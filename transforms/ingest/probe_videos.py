@@ -79,10 +79,12 @@ class _ProbeVideos(beam.DoFn):
         if self._prober is None:
             scratch = Path(self._context.scratch) / f"worker-{os.getpid()}"
             self._prober = Prober(scratch, self._limits)
+        before = self._prober.seconds
         probed = probe_video(video, self._prober, self._context)
         count(
             self._context.progress_folder,
             videos_probed=1,
+            seconds_of_probe=self._prober.seconds - before,
             seconds_found=probed.facts.duration_seconds,
         )
         return probed

@@ -92,6 +92,9 @@ class JobDone:
     """Source frames decoded, in all attempts."""
     seconds: dict[str, float]
     """Processor time of the last attempt per part: index, cut, look."""
+    details: dict[str, float] = field(default_factory=dict)
+    """Processor time within these parts: ``cut_decode``, and ``look_`` with each of
+    ``LookResult.seconds``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,8 @@ class ProbeReport:
     job_id: str
     facts: VideoFacts | None = None
     failure: Failure | None = None
+    seconds: float = 0.0
+    """Processor time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,8 @@ class IndexReport:
     job_id: str
     num_frames: int = 0
     failure: Failure | None = None
+    seconds: float = 0.0
+    """Processor time of the last attempt."""
 
 
 @dataclass(frozen=True, slots=True)

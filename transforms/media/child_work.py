@@ -80,6 +80,7 @@ class Worker:
         self._clip_id: str | None = None
         self._counters = DecodeCounters()
         self._seconds: dict[str, float] = {}
+        self._details: dict[str, float] = {}
         self._since = self._last_tick = 0.0
 
     def run(self, job: Job) -> None:
@@ -106,13 +107,15 @@ class Worker:
 
     def _run_cut(self, job: CutJob) -> None:
         self._counters = DecodeCounters()
-        self._seconds = {}
+        self._seconds, self._details = {}, {}
         self._begin("wait")
         with slot(while_waiting=self._tick_now_and_then):
             self._look_at_finished(job)
             self._cut(job)
         self._begin("wait")
-        self._emit(JobDone(job.job_id, self._counters.num_decoded, self._seconds))
+        self._details["cut_decode"] = self._counters.seconds
+        done = JobDone(job.job_id, self._counters.num_decoded, self._seconds, self._details)
+        self._emit(done)
 
     def _run_detection(self, job: IndexJob | FramesJob) -> None:
         self._counters = DecodeCounters()
@@ -252,6 +255,9 @@ class Worker:
         except MediaError as error:
             self._report_failure(job, finished.clip_id, "look", error)
             return
+        for part, seconds in seen.seconds.items():
+            name = f"look_{part}"
+            self._details[name] = self._details.get(name, 0.0) + seconds
         file = ClipFile(
             num_bytes=seen.num_bytes,
             sha256=seen.sha256,

@@ -37,6 +37,8 @@ class Prober:
         scratch = scratch.absolute()
         self._children = LiveChildren(scratch, limits)
         self._lanes = [Lane(scratch, self._children) for _ in range(num_children)]
+        self.seconds = 0.0
+        """Processor time of all probes so far."""
         self._free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         for lane in self._lanes:
             self._free.put(lane)
@@ -108,6 +110,7 @@ class Prober:
     def _ask(self, job: ProbeJob | StretchJob) -> VideoFacts:
         with self._lane() as lane:
             report = _report(job, lane)
+            self.seconds += report.seconds
         if report.failure is not None:
             raise MediaError(report.failure.reason, report.failure.message)
         if report.facts is None:

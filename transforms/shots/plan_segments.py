@@ -132,7 +132,11 @@ class _PlanSegments(ChildJobs):
             scores_folder=folder,
             windows_per_segment=self._settings.windows_per_segment,
         )
-        count(self.context.progress_folder, segments_planned=len(segments))
+        count(
+            self.context.progress_folder,
+            segments_planned=len(segments),
+            seconds_of_index=job_report.seconds,
+        )
         yield from segments
 
     def _fail(self, probed: ProbedVideo, failure: Failure) -> None:
