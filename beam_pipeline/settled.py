@@ -41,6 +41,7 @@ def complete(config: AnyConfig) -> AnyConfig:
         )
     if isinstance(config, SplitSections):
         _check_events(config)
+        _check_copy(config)
     if isinstance(config, CurateConfig):
         return config.model_copy(update={"sharding": _curate_paths(config)})
     return config
@@ -62,6 +63,33 @@ def _check_events(config: SplitSections) -> None:
         raise UsageError(
             "event_caption_prompt and event_caption_prompt_file exclude each other; keep one"
         )
+
+
+_CHANGED_BY_ENCODING = (
+    ("transcode", "transcode_crf"),
+    ("transcode", "transcode_use_input_video_bit_rate"),
+    ("transcode", "transcode_max_output_frames"),
+    ("bars", "crop_black_bars"),
+    ("trainer", "clip_width"),
+    ("trainer", "clip_height"),
+    ("trainer", "clip_fps"),
+    ("trainer", "clip_frame_multiple"),
+)
+"""Section and name of the options that ask for something that only encoding can do."""
+
+
+def _check_copy(config: SplitSections) -> None:
+    if config.transcode.transcode_encoder != "copy":
+        return
+    for field, name in _CHANGED_BY_ENCODING:
+        section = getattr(config, field)
+        value = getattr(section, name)
+        if value != type(section).model_fields[name].default:
+            raise UsageError(
+                f"transcode_encoder=copy and {name}={value} exclude each other: copied clips are "
+                f"the source's packets as they are; leave {name} out, or take an encoder such as "
+                "libx264"
+            )
 
 
 def _curate_paths(config: CurateConfig) -> Section:

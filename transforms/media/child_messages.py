@@ -11,7 +11,7 @@ from transforms.json_records import from_plain, to_plain
 from transforms.media.clip_form import UNCHANGED, ClipForm
 from transforms.media.encode import EncodeSettings
 from transforms.media.look_settings import LookSettings
-from transforms.records import ClipFile, Failure, VideoFacts
+from transforms.records import ClipFile, Failure, MadeBy, VideoFacts
 
 Part = Literal["start", "wait", "index", "cut", "look", "probe", "frames"]
 """What a child is at: starting, waiting for a slot or a job, reading packet times, cutting,
@@ -33,7 +33,7 @@ class JobClip:
     """The finished file; only for ``look``."""
     source_span_pts: tuple[int, int] = (0, 0)
     """For ``look``: as committed; goes into the report's file unchanged."""
-    made_by: Literal["encode", "passthrough"] = "encode"
+    made_by: MadeBy = "encode"
     """For ``look``: as committed; goes into the report's file unchanged."""
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ from transforms.media.observers.picture_box import Box
 from transforms.media.out_of_memory import raise_if_out_of_memory
 from transforms.media.packet_index import PacketIndex, build_packet_index, refuse_truncated
 from transforms.media.slots import slot
-from transforms.records import ClipFile, Failure
+from transforms.records import ClipFile, Failure, MadeBy
 
 TICK_SECONDS = 2.0
 
@@ -48,7 +48,7 @@ class FinishedClip:
     clip_id: str
     path: Path
     source_span_pts: tuple[int, int]
-    made_by: Literal["encode", "passthrough"]
+    made_by: MadeBy
     num_frames: int | None = None
     """Frames that must come out of it; None: whatever it holds."""
     notes: dict[str, str] = field(default_factory=dict)
