@@ -50,14 +50,14 @@ def epsilon_name(epsilon: float) -> str:
 
 
 def _parquet_files(uri: str, profile: str) -> list[str]:
-    storage = storage_for(uri, profile=profile)
+    storage = storage_for(uri)
     if storage.exists(uri):
         return [uri]
     return [found.uri for found in storage.list(uri) if found.uri.endswith(".parquet")]
 
 
 def _ids(uri: str, profile: str, least_similarity: float | None) -> np.ndarray:
-    data = storage_for(uri, profile=profile).read(uri)
+    data = storage_for(uri).read(uri)
     try:
         table = parquet.read_table(io.BytesIO(data))
         if least_similarity is not None:

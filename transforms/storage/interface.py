@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +84,17 @@ class Storage(Protocol):
 
     def delete(self, uri: str) -> None:
         """Remove the object; nothing happens if there is none."""
+        ...
+
+    def delete_many(self, uris: Iterable[str]) -> None:
+        """Remove many objects, in the order given, in as few requests as the store allows."""
+        ...
+
+    def clock(self, uri: str) -> float:
+        """Return the time by the clock that ``modified_at`` of ``uri`` is told by, in seconds.
+
+        Nothing is left behind.
+        """
         ...
 
     def sweep(self, uri: str, *, deep: bool = True) -> int:
