@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from google.api_core.exceptions import PreconditionFailed
 from google.api_core.retry import Retry
 from google.cloud.storage import Blob, Bucket
-from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from transforms.storage.block_reader import BlockReader
 from transforms.storage.gcs_client import (
+    EMULATOR_VARIABLE,
     TIMEOUT,
     Connection,
     connect,
@@ -25,16 +23,12 @@ from transforms.storage.gcs_client import (
     needed_bucket,
 )
 from transforms.storage.gcs_read import RangeReader
+from transforms.storage.gcs_upload import upload
 from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
 from transforms.storage.local import TEMPORARY_PREFIX
-from transforms.storage.uris import bucket_and_key, join
+from transforms.storage.uris import bucket_and_key
 
-_UPLOAD_CHUNK_BYTES = 16 << 20
-"""Of uploads above 8 MiB, sent in requests of this size; the library's default takes 100 MiB."""
-_WRITER = "beam-curate-writer"
-"""Name of the note at each object that says by which call it was written."""
 _LISTED = "items(name,size,generation,updated),nextPageToken"
-_UPLOAD_ATTEMPTS = 3
 PATIENCE_SECONDS = 90.0
 """How long an operation is tried again while the store does not answer or answers 429 or 5xx."""
 
@@ -51,16 +45,15 @@ class GcsStorage:
 
     def __init__(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._retry: Retry = DEFAULT_RETRY.with_timeout(patience_seconds)
-        self._connected: tuple[int, Connection] | None = None
+        self._connected: tuple[tuple[int, str], Connection] | None = None
 
     def read(self, uri: str) -> bytes:
         """Return the whole object, checked against its checksum."""
-        blob = self._blob(uri)
-        # One request, and the checksum of the whole is compared.
-        blob.chunk_size = None
         with named_errors(uri):
             return bytes(
-                blob.download_as_bytes(raw_download=True, timeout=TIMEOUT, retry=self._retry)
+                self._blob(uri).download_as_bytes(
+                    raw_download=True, timeout=TIMEOUT, retry=self._retry
+                )
             )
 
     def read_range(self, uri: str, start: int, length: int) -> bytes:
@@ -69,7 +62,7 @@ class GcsStorage:
 
     def open_seekable(self, uri: str) -> BinaryIO:
         """Return a file that reads blocks of one generation of the object."""
-        return io.BufferedReader(BlockReader(self._reader(uri), name=uri))
+        return cast(BinaryIO, BlockReader(self._reader(uri), name=uri))
 
     def stat(self, uri: str) -> ObjectStat:
         """Return size and generation."""
@@ -107,7 +100,11 @@ class GcsStorage:
         return self._upload(uri, data, generation=int(version))
 
     def list(self, uri: str, on_problem: ProblemHandler | None = None) -> Iterator[ObjectStat]:
-        """Yield every object below ``uri``, sorted by key; markers of folders are left out."""
+        """Yield every object below ``uri``, sorted by key, a page of 1000 per request.
+
+        Left out are what consoles put down for a folder (an empty object whose key ends with a
+        slash) and probes of this program.
+        """
         bucket, key = bucket_and_key(uri)
         with needed_bucket(uri), named_errors(uri):
             blobs = self._connection().client.list_blobs(
@@ -118,8 +115,8 @@ class GcsStorage:
                 retry=self._retry,
             )
             for blob in blobs:
-                # Consoles make an empty object of this name to show an empty folder.
-                if not blob.name.endswith("/"):
+                name = blob.name.rpartition("/")[2]
+                if name and not name.startswith(TEMPORARY_PREFIX):
                     yield _object_stat(f"gs://{bucket}/{blob.name}", blob)
 
     def delete(self, uri: str) -> None:
@@ -133,13 +130,8 @@ class GcsStorage:
             self.delete(uri)
 
     def clock(self, uri: str) -> float:
-        """Return the time by the store's clock: that of an object written now beside ``uri``."""
-        probe = join(uri.rpartition("/")[0], f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
-        self.write(probe, b"")
-        try:
-            return self.stat(probe).modified_at
-        finally:
-            self.delete(probe)
+        """Return the store's time, from the head of its answer to a question about ``uri``."""
+        return self._reader(uri).store_time()
 
     def sweep(self, uri: str, *, deep: bool = True) -> int:
         """Return 0: what a killed writer did not finish was never there."""
@@ -152,7 +144,9 @@ class GcsStorage:
     @contextlib.contextmanager
     def local_file(self, uri: str, scratch: Path) -> Iterator[Path]:
         """Download into scratch, checked against the object's checksum; removed at the end."""
-        path = scratch / f"{uuid.uuid4().hex}{os.path.splitext(uri)[1][:16]}"
+        # The ending stays: it tells some formats apart.
+        name = f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{os.path.basename(uri)[-40:]}"
+        path = scratch / name.replace("\0", "")
         try:
             self._download(uri, path)
             yield path
@@ -161,7 +155,6 @@ class GcsStorage:
 
     def _download(self, uri: str, path: Path) -> None:
         blob = self._blob(uri)
-        blob.chunk_size = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file, named_errors(uri):
@@ -173,34 +166,8 @@ class GcsStorage:
 
     def _upload(self, uri: str, data: bytes | Path, *, generation: int | None = None) -> bool:
         """Store ``data`` if the object has this generation; 0: there is none; None: anyhow."""
-        writer = uuid.uuid4().hex
-        blob = self._blob(uri)
-        blob.metadata = {_WRITER: writer}
-        with _opened(data) as (file, num_bytes), needed_bucket(uri), named_errors(uri):
-
-            def send() -> None:
-                blob.upload_from_file(
-                    file,
-                    rewind=True,
-                    size=num_bytes,
-                    content_type="application/octet-stream",
-                    if_generation_match=generation,
-                    timeout=TIMEOUT,
-                    retry=self._retry,
-                )
-
-            try:
-                _sent_whole(send)
-            except PreconditionFailed:
-                # The request may have come back to an object that its own first attempt had made.
-                return generation is not None and self._writer(uri) == writer
-        return True
-
-    def _writer(self, uri: str) -> str | None:
-        found = self._bucket(uri).get_blob(
-            bucket_and_key(uri)[1], timeout=TIMEOUT, retry=self._retry
-        )
-        return None if found is None else (found.metadata or {}).get(_WRITER)
+        with needed_bucket(uri), named_errors(uri):
+            return upload(self._blob(uri), data, generation=generation, retry=self._retry)
 
     def _reader(self, uri: str) -> RangeReader:
         return RangeReader(self._connection(), self._blob(uri), self._retry)
@@ -209,39 +176,16 @@ class GcsStorage:
         key = bucket_and_key(uri)[1]
         if not key:
             raise NotFoundError(f"{uri}: is a bucket, not an object")
-        return self._bucket(uri).blob(key, chunk_size=_UPLOAD_CHUNK_BYTES)
+        return self._bucket(uri).blob(key)
 
     def _bucket(self, uri: str) -> Bucket:
         return self._connection().client.bucket(bucket_and_key(uri)[0])
 
     def _connection(self) -> Connection:
-        if self._connected is None or self._connected[0] != os.getpid():
-            self._connected = (os.getpid(), connect())
+        now = os.getpid(), os.environ.get(EMULATOR_VARIABLE, "")
+        if self._connected is None or self._connected[0] != now:
+            self._connected = now, connect()
         return self._connected[1]
-
-
-def _sent_whole(send: Callable[[], None]) -> None:
-    """Send once more when other bytes arrived than were sent; Google's client removed them."""
-    for attempt in range(_UPLOAD_ATTEMPTS):
-        try:
-            return send()
-        except DataCorruption:
-            if attempt == _UPLOAD_ATTEMPTS - 1:
-                raise
-
-
-@contextlib.contextmanager
-def _opened(data: bytes | Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Return a file over the data, and its size in bytes."""
-    if isinstance(data, bytes):
-        yield io.BytesIO(data), len(data)
-        return
-    try:
-        file = data.open("rb")
-    except OSError as error:
-        raise StorageError(f"{data}: {error.strerror}") from error
-    with file:
-        yield file, os.fstat(file.fileno()).st_size
 
 
 def _object_stat(uri: str, blob: Blob) -> ObjectStat:

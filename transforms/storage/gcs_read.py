@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 import re
 
 import urllib3
@@ -31,6 +32,7 @@ class RangeReader:
         self._session = connection.session
         self._retry = retry
         self._uri = f"gs://{blob.bucket.name}/{blob.name}"
+        self._about_url = f"{connection.client.api_endpoint}/storage/v1{blob.path}"
         self._url = f"{connection.client.api_endpoint}/download/storage/v1{blob.path}"
         self._generation: str | None = None
 
@@ -53,6 +55,24 @@ class RangeReader:
                     f"{self._uri}: was replaced or removed while it was read; run the command again"
                 ) from None
         return bytes(got), total
+
+    def store_time(self) -> float:
+        """Return the time by the store's clock, in seconds; whether the object is there or not.
+
+        Raises:
+            StorageError: The store cannot be asked, or does not tell the time.
+        """
+        with named_errors(self._uri):
+            date = self._retry(self._date)()
+        if date is None:
+            raise StorageError(f"{self._uri}: the store's answers have no Date")
+        return email.utils.parsedate_to_datetime(date).timestamp()
+
+    def _date(self) -> str | None:
+        with self._session.get(self._about_url, timeout=TIMEOUT) as response:
+            if response.status_code not in (200, 404):
+                raise from_http_response(response)
+            return response.headers.get("Date")
 
     def _resume(self, got: bytearray, start: int, length: int) -> int:
         """Fetch what is missing in ``got``; return the object's size."""
