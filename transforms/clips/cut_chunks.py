@@ -15,16 +15,16 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.clips.cut_settings import CutSettings
+from transforms.clips.local_index import local_index_path
 from transforms.clips.plan import Plan, read_plan
 from transforms.clips.run_work import RunWork, find_work, without_changed_source
-from transforms.layout import lease_uri, packet_index_uri
+from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
 from transforms.media.children import ChildPool, ClipReport, CutJob, JobDone
 from transforms.progress import count
 from transforms.records import Clip, CutRun
 from transforms.run_context import RunContext
 from transforms.storage.open_storage import storage_for
-from transforms.storage.uris import join, scheme_of
 
 
 @dataclass
@@ -134,11 +134,9 @@ class _CutRuns(beam.DoFn):
         )
 
     def _index_path(self, plan: Plan) -> str:
-        uri = packet_index_uri(self._context.root, plan.video.video_uuid)
-        if scheme_of(uri):
-            uri = join(str(self._scratch), "index", f"{plan.video.video_uuid}.npz")
-        Path(uri).parent.mkdir(parents=True, exist_ok=True)
-        return uri
+        path = local_index_path(self._context, plan.video.video_uuid)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def _finished(self, *, block: bool) -> Iterator[Clip]:
         for report in self._open_pool().reports(block=block):

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from transforms.storage.uris import is_inside
 
@@ -58,6 +59,19 @@ def routes_variable() -> dict[str, str]:
     """Return the environment variable from which a child process learns the table."""
     with _lock:
         return {VARIABLE: json.dumps([dataclasses.asdict(route) for route in _table.values()])}
+
+
+class RoutesHolder:
+    """What carries routes to workers: made or unpickled, it registers its field ``routes``."""
+
+    routes: tuple[StorageRoute, ...]
+
+    def __post_init__(self) -> None:
+        register(self.routes)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        register(self.routes)
 
 
 def _inherit() -> None:

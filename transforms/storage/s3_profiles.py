@@ -55,7 +55,10 @@ def resolve(route: StorageRoute) -> S3Access:
     Raises:
         PreflightError: The credentials file or the profile is not there, or lacks a key.
     """
-    path = route.credentials_file or credentials_file()
+    path, own = route.credentials_file, credentials_file()
+    if path is None or (own is not None and not os.path.isfile(path)):
+        # Another machine may keep the same file somewhere else.
+        path = own
     if path is not None:
         return _from_file(path, route.profile)
     return S3Access(
