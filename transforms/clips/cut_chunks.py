@@ -20,11 +20,12 @@ from transforms.clips.plan import Plan, read_plan
 from transforms.clips.run_work import RunWork, find_work, without_changed_source
 from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
-from transforms.media.children import ChildPool, ClipReport, CutJob, JobDone
+from transforms.media.children import ChildPool, ClipReport, CutJob, JobClip, JobDone
 from transforms.progress import count
 from transforms.records import Clip, CutRun
 from transforms.run_context import RunContext
 from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import scheme_of
 
 
 @dataclass
@@ -116,6 +117,7 @@ class _CutRuns(beam.DoFn):
             # A look reads finished clips alone; their source, only named then, may be gone.
             storage = storage_for(plan.video.uri)
             source = str(resources.enter_context(storage.local_file(plan.video.uri, self._scratch)))
+        clips = tuple(self._local(clip, resources) for clip in work.job_clips)
         job_id = f"{plan.video.video_uuid}-{run.run_index}"
         self._jobs[job_id] = _OpenJob(work, plan, resources)
         pool.submit(
@@ -124,7 +126,7 @@ class _CutRuns(beam.DoFn):
                 source=source,
                 facts=plan.facts,
                 index_path=self._index_path(plan),
-                clips=work.job_clips,
+                clips=clips,
                 encode=self._settings.encode,
                 look=self._settings.look,
                 keep_prefix=self._settings.keep_prefix,
@@ -132,6 +134,13 @@ class _CutRuns(beam.DoFn):
                 form=self._settings.form,
             )
         )
+
+    def _local(self, clip: JobClip, resources: contextlib.ExitStack) -> JobClip:
+        """Return the job with a clip that a child can look at: it reads files, not stores."""
+        if clip.action != "look" or clip.path is None or not scheme_of(clip.path):
+            return clip
+        file = storage_for(clip.path).local_file(clip.path, self._scratch)
+        return dataclasses.replace(clip, path=str(resources.enter_context(file)))
 
     def _index_path(self, plan: Plan) -> str:
         path = local_index_path(self._context, plan.video.video_uuid)

@@ -27,7 +27,7 @@ from google.cloud.storage import Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from transforms.errors import PreflightError
-from transforms.storage.interface import NotFoundError, StorageError
+from transforms.storage.interface import NotFoundError, StorageError, StoreAwayError
 from transforms.storage.uris import bucket_and_key
 
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
@@ -94,7 +94,8 @@ def named_errors(uri: str) -> Iterator[None]:
 
     Raises:
         NotFoundError: There is no such object or bucket.
-        StorageError: Anything else.
+        StoreAwayError: The store cannot be reached, or would refuse anything.
+        StorageError: The store refuses this.
     """
     try:
         yield
@@ -104,7 +105,8 @@ def named_errors(uri: str) -> Iterator[None]:
     except _ERRORS as error:
         cause = getattr(error, "cause", None) or error
         gave_up = "" if cause is error else ", tried several times"
-        raise StorageError(f"{uri}: {_words(cause)}{gave_up}; {_cure(uri, cause)}") from None
+        message = f"{uri}: {_words(cause)}{gave_up}; {_cure(uri, cause)}"
+        raise (StoreAwayError if _is_away(cause) else StorageError)(message) from None
 
 
 @contextlib.contextmanager
@@ -117,6 +119,16 @@ def needed_bucket(uri: str) -> Iterator[None]:
         raise StorageError(
             f"{uri}: there is no bucket {bucket}; mend the name, or make the bucket"
         ) from None
+
+
+def _is_away(error: Exception) -> bool:
+    """Return whether the error would be the answer to a question about any object."""
+    if isinstance(error, GoogleAPICallError):
+        refused = isinstance(error, (Unauthorized, TooManyRequests))
+        return refused or int(error.code or 0) >= 500
+    if isinstance(error, InvalidResponse):
+        return int(error.response.status_code) >= 500
+    return not isinstance(error, DataCorruption)
 
 
 def _words(error: Exception) -> str:

@@ -19,6 +19,14 @@ class NotFoundError(StorageError):
     """There is no object at that URI."""
 
 
+class StoreAwayError(CurateError):
+    """A store cannot be reached, or refuses everything: nothing is known about any object.
+
+    No StorageError: steps that note a StorageError as the failure of one video let this one pass,
+    and the run ends instead of failing every video that is left.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectStat:
     """One stored object."""

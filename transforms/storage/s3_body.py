@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from transforms.storage.interface import StorageError
+from transforms.storage.interface import StorageError, StoreAwayError
 from transforms.storage.s3_errors import error_code, http_status
 
 CHUNK_BYTES = 1 << 20
@@ -86,7 +86,7 @@ class PinnedObject:
             if position < end:
                 num_breaks += 1
                 if num_breaks > MAX_BREAKS:
-                    raise StorageError(
+                    raise StoreAwayError(
                         f"{self._name}: the answer broke off {num_breaks} times at byte {position}"
                     ) from broke
                 _wait(num_breaks)

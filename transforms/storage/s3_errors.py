@@ -9,7 +9,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from transforms.storage.interface import NotFoundError, StorageError
+from transforms.errors import CurateError
+from transforms.storage.interface import NotFoundError, StorageError, StoreAwayError
 from transforms.storage.uris import bucket_and_key
 
 if TYPE_CHECKING:
@@ -44,8 +45,20 @@ _WHAT = {
     "ProxyConnectionError": "the proxy does not answer; is HTTPS_PROXY right?",
     "SSLError": "the store's certificate is not accepted; set AWS_CA_BUNDLE for your own authority",
     "ReadTimeoutError": "the store was silent for too long",
-    "ParamValidationError": "that is no name of a bucket or key; mend it",
 }
+_AWAY = frozenset(
+    {
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "InvalidToken",
+        "TokenRefreshRequired",
+        "RequestTimeTooSkewed",
+        "NoSuchBucket",
+        "SlowDown",
+    }
+)
+"""Codes that say nothing about one object: they would be the answer to any request."""
 _NOT_FOUND = frozenset({"NoSuchKey", "404", "NotFound"})
 
 
@@ -60,7 +73,8 @@ def named_errors(uri: str, *, profile: str, endpoint: str) -> Iterator[None]:
 
     Raises:
         NotFoundError: There is no such object.
-        StorageError: Anything else; the cause says what.
+        StoreAwayError: The store cannot be reached, or would refuse anything.
+        StorageError: The store refuses this.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -70,7 +84,7 @@ def named_errors(uri: str, *, profile: str, endpoint: str) -> Iterator[None]:
     except ClientError as error:
         raise _refusal(place, error) from None
     except BotoCoreError as error:
-        raise StorageError(f"{place}: {_failure(error)}") from None
+        raise _broken(place, error) from None
 
 
 def error_code(error: ClientError) -> str:
@@ -85,17 +99,21 @@ def http_status(error: ClientError) -> int:
     return int(metadata.get("HTTPStatusCode", 0))
 
 
-def _refusal(place: str, error: ClientError) -> StorageError:
+def _refusal(place: str, error: ClientError) -> CurateError:
     code, status = error_code(error), http_status(error)
     if code in _NOT_FOUND:
         return NotFoundError(f"{place}: no such object")
     default = "the store has trouble; run again later" if status >= 500 else "the store refuses"
     cure = _CURES.get(code) or _CURES.get(str(status), default)
-    return StorageError(f"{place}: {error.operation_name}: HTTP {status} {code}: {cure}")
+    message = f"{place}: {error.operation_name}: HTTP {status} {code}: {cure}"
+    is_away = code in _AWAY or status in (301, 429) or status >= 500
+    return StoreAwayError(message) if is_away else StorageError(message)
 
 
-def _failure(error: BotoCoreError) -> str:
-    for kind in type(error).__mro__:
-        if kind.__name__ in _WHAT:
-            return _WHAT[kind.__name__]
-    return f"the connection failed ({type(error).__name__}); run again"
+def _broken(place: str, error: BotoCoreError) -> CurateError:
+    names = [kind.__name__ for kind in type(error).__mro__]
+    if "ParamValidationError" in names:
+        return StorageError(f"{place}: that is no name of a bucket or key; mend it")
+    text = next((_WHAT[name] for name in names if name in _WHAT), None)
+    default = f"the connection failed ({names[0]}); run again"
+    return StoreAwayError(f"{place}: {text or default}")
