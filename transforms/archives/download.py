@@ -22,7 +22,8 @@ TIMEOUT_SECONDS = 60.0
 """For a connection, and for the next byte (contract §6.6)."""
 MAX_BYTES = 1 << 40
 """The largest archive that is fetched."""
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 16
+"""Of a block that is cut, nothing is kept."""
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 

@@ -15,6 +15,8 @@ from transforms.storage.interface import StorageError
 
 ATTEMPTS = 3
 """How often a transfer is begun that makes no progress (contract §6.6)."""
+PAUSE_SECONDS = 2.0
+"""Before the second attempt; twice as long before the third."""
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that may be gone at the next attempt."""
 _BROKEN = (
@@ -62,16 +64,13 @@ def new_session() -> requests.Session:
     return session
 
 
-def tried_again(
-    transfer: Callable[[], _Result], *, what: str, url: str, pause_seconds: float = 2.0
-) -> _Result:
+def tried_again(transfer: Callable[[], _Result], *, what: str, url: str) -> _Result:
     """Return what the transfer returns, begun up to three times; progress starts the count anew.
 
     Args:
         transfer: Does the work; may raise BrokenTransferError.
         what: The option that gave the URL.
         url: The URL, of which errors show no more than the path.
-        pause_seconds: Before the second attempt, twice as long before the third.
 
     Raises:
         StorageError: It failed each time, or for a reason that lasts.
@@ -96,7 +95,7 @@ def tried_again(
                 f"{what}={shown_url(url)}: {why}, {ATTEMPTS} times; see whether the address can be "
                 "reached, then give the same command again"
             ) from None
-        time.sleep(pause_seconds * max(1, attempt))
+        time.sleep(PAUSE_SECONDS * max(1, attempt))
 
 
 def broken_words(error: Exception) -> str:

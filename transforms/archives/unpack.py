@@ -11,6 +11,7 @@ from transforms.archives.zip_limits import (
     BadArchiveError,
     Entry,
     ZipLimits,
+    check_count,
     check_directory,
     chosen_entries,
 )
@@ -34,9 +35,10 @@ def unpack(path: Path, folder: Path, *, limits: ZipLimits | None = None) -> int:
         BadArchiveError: It cannot or must not be unpacked; the message begins with the reason.
     """
     bounds = limits or ZipLimits()
-    check_directory(path, bounds)
+    stated = check_directory(path, bounds)
     try:
         with zipfile.ZipFile(path) as archive:
+            check_count(archive, stated)
             entries = chosen_entries(archive, path.stat().st_size, bounds)
             _check_room(entries, folder)
             folder.mkdir(mode=0o700)

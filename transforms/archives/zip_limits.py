@@ -22,6 +22,8 @@ _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LONGEST_COMMENT = 65535
+_MODULUS = 1 << 16
+"""Without the 64-bit extension, the number of entries is counted so."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ def _check_totals(files: Sequence[zipfile.ZipInfo], num_bytes: int, limits: ZipL
     if total > limits.total_bytes:
         raise BadArchiveError(f"unpacks to {total} bytes, at most {limits.total_bytes} are taken")
     if sum(info.compress_size for info in files) > num_bytes:
-        raise BadArchiveError("its entries overlap: together they are larger than the archive")
+        raise BadArchiveError(
+            "its entries overlap, or its beginning is missing: together they are larger than it"
+        )
     if _is_bomb(total, num_bytes, limits):
         raise BadArchiveError(f"unpacks to {total} bytes, more than {limits.ratio} times its size")
     paths = [info.filename for info in files]
@@ -151,10 +155,14 @@ def _unwrapped(entries: list[Entry]) -> list[Entry]:
     return [Entry(entry.info, entry.path.partition("/")[2]) for entry in entries]
 
 
-def check_directory(path: Path, limits: ZipLimits) -> None:
-    """Raise BadArchiveError when the table of contents is too large to be read into memory.
+def check_directory(path: Path, limits: ZipLimits) -> int:
+    """Return the number of entries that the archive states, modulo 65,536.
 
-    The number of entries that an archive states is no bound: its table may hold more.
+    That number is no bound: its table of contents may hold more. So its size is bounded, because
+    the table is read into memory.
+
+    Raises:
+        BadArchiveError: The table of contents is too large, or not there.
     """
     num_bytes = path.stat().st_size
     with path.open("rb") as file:
@@ -163,12 +171,22 @@ def check_directory(path: Path, limits: ZipLimits) -> None:
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < _END.size:
         raise BadArchiveError("is no zip archive, or its end is missing")
-    directory_bytes = _END.unpack_from(tail, at)[5]
+    num_entries, directory_bytes = _END.unpack_from(tail, at)[4:6]
     at64 = tail.rfind(b"PK\x06\x06", 0, at)
-    if directory_bytes == 0xFFFFFFFF and at64 >= 0 and at - at64 >= _END64.size:
-        directory_bytes = _END64.unpack_from(tail, at64)[8]
+    if 0 <= at64 <= at - _END64.size and (num_entries == 0xFFFF or directory_bytes == 0xFFFFFFFF):
+        num_entries, directory_bytes = _END64.unpack_from(tail, at64)[7:9]
     if directory_bytes > limits.directory_bytes:
         raise BadArchiveError(
             f"has a table of contents of {directory_bytes} bytes, at most "
             f"{limits.directory_bytes} are taken"
+        )
+    return int(num_entries) % _MODULUS
+
+
+def check_count(archive: zipfile.ZipFile, stated: int) -> None:
+    """Raise BadArchiveError when another number of entries was found than the archive states."""
+    found = len(archive.infolist())
+    if found % _MODULUS != stated:
+        raise BadArchiveError(
+            f"is damaged: {found} entries were found, its end states {stated} (modulo {_MODULUS})"
         )
