@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from beam_pipeline.arguments import REPAIR, Arguments, parse_arguments
+from beam_pipeline.arguments import PROFILE, REPAIR, Arguments, parse_arguments
 from beam_pipeline.commands.quickstart import run_quickstart
 from beam_pipeline.commands.sample import run_sample, sample_options
 from beam_pipeline.config import AnyConfig, ShardConfig, load_config
@@ -87,7 +87,10 @@ def _dispatch(arguments: Arguments) -> int:
         # It imports numpy: only when something is verified.
         from beam_pipeline.commands.verify import run_verify  # noqa: PLC0415
 
-        return run_verify(str(arguments.path), repair=REPAIR in arguments.overrides)
+        overrides = arguments.overrides
+        return run_verify(
+            str(arguments.path), repair=REPAIR in overrides, profile=overrides.get(PROFILE)
+        )
     return _run_or_plan(arguments)
 
 

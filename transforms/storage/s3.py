@@ -30,10 +30,12 @@ class S3Storage:
 
     Args:
         route: Profile and credentials file; the client is made when it is first needed.
+        hasty: Whether requests give up after a few seconds.
     """
 
-    def __init__(self, route: StorageRoute) -> None:
+    def __init__(self, route: StorageRoute, *, hasty: bool = False) -> None:
         self._route = route
+        self._hasty = hasty
 
     def read(self, uri: str) -> bytes:
         """Return the whole object, checked against its checksum."""
@@ -176,7 +178,7 @@ class S3Storage:
 
     @property
     def _client(self) -> Any:
-        return client_for(self._route)
+        return client_for(self._route, hasty=self._hasty)
 
     def _pinned(self, uri: str) -> PinnedObject:
         return PinnedObject(self._client, *bucket_and_key(uri))

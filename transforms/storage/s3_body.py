@@ -118,6 +118,9 @@ class PinnedObject:
     def _size_of(self, answer: dict[str, Any], position: int) -> int:
         told = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.get("ContentRange") or "")
         if told is None and position == 0:
+            if "ContentLength" not in answer:
+                # A body of unknown length looks whole wherever it ends.
+                return self._asked_size()
             return int(answer["ContentLength"])
         if told is None or int(told[1]) != position:
             answer["Body"].close()
@@ -132,7 +135,11 @@ class PinnedObject:
         told = re.fullmatch(r"bytes \*/(\d+)", headers.get("content-range", ""))
         if told:
             return int(told[1])
-        head = self._client.head_object(Bucket=self._bucket, Key=self._key)
+        return self._asked_size()
+
+    def _asked_size(self) -> int:
+        pinned = {} if self._etag is None else {"IfMatch": self._etag}
+        head = self._client.head_object(Bucket=self._bucket, Key=self._key, **pinned)
         return int(head["ContentLength"])
 
 

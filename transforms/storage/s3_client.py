@@ -15,31 +15,37 @@ if TYPE_CHECKING:
     import boto3
 
 CONNECT_SECONDS = 5
-READ_SECONDS = 30
+READ_SECONDS = 20
 """A connection that is silent for so long is given up and the request is sent again."""
 MAX_ATTEMPTS = 8
 """Of one request; with boto3's own waits between them a store may be away for half a minute."""
+HASTY_SECONDS = 3
+HASTY_ATTEMPTS = 3
 MAX_CONNECTIONS = 32
 _making = threading.Lock()
 
 
-def client_for(route: StorageRoute) -> Any:
+def client_for(route: StorageRoute, *, hasty: bool = False) -> Any:
     """Return the client of the route's profile.
+
+    Args:
+        route: The route.
+        hasty: Whether it gives up after a few seconds, to tell people early.
 
     Raises:
         PreflightError: There is no such profile, or its credentials file cannot be read.
     """
     # A client that a forked process inherits would share its connections.
     with _making:
-        return _client(route.profile, route.credentials_file, os.getpid())
+        return _client(route.profile, route.credentials_file, hasty, os.getpid())
 
 
 @functools.cache
-def _client(profile: str, credentials_file: str | None, _pid: int) -> Any:
-    return make_client(resolve(StorageRoute("", profile, credentials_file)))
+def _client(profile: str, credentials_file: str | None, hasty: bool, _pid: int) -> Any:
+    return make_client(resolve(StorageRoute("", profile, credentials_file)), hasty=hasty)
 
 
-def make_client(access: S3Access) -> Any:
+def make_client(access: S3Access, *, hasty: bool = False) -> Any:
     """Return a new client.
 
     Addresses are path style where an endpoint is given (boto3 sees to that, also for
@@ -52,12 +58,13 @@ def make_client(access: S3Access) -> Any:
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
+    attempts = HASTY_ATTEMPTS if hasty else MAX_ATTEMPTS
     config = Config(
         signature_version="s3v4",
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        connect_timeout=HASTY_SECONDS if hasty else CONNECT_SECONDS,
+        read_timeout=HASTY_SECONDS if hasty else READ_SECONDS,
         max_pool_connections=MAX_CONNECTIONS,
-        retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         tcp_keepalive=True,
     )
     session = _session(access)

@@ -6,6 +6,7 @@ Never the text of a request: that may hold keys, tokens or a signature.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,9 @@ def named_errors(uri: str, *, profile: str, endpoint: str) -> Iterator[None]:
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-    place = f"{uri} (bucket {bucket_and_key(uri)[0]}, profile {profile}, {endpoint})"
+    # Whoever writes name and password into an address does not want to read them here.
+    shown = re.sub(r"//[^/@]*@", "//", endpoint)
+    place = f"{uri} (bucket {bucket_and_key(uri)[0]}, profile {profile}, {shown})"
     try:
         yield
     except ClientError as error:
