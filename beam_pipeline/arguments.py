@@ -16,7 +16,9 @@ from transforms.errors import UsageError
 
 COMMANDS = ("split", "shard", "curate", "plan", "verify", "sample")
 REPAIR = "repair"
-"""The one option of ``verify``, and its key among the overrides."""
+"""Option of ``verify``, and its key among the overrides."""
+PROFILE = "output_s3_profile_name"
+"""Option of ``verify``, and its key among the overrides: whose credentials open what it reads."""
 _HELP = ("--help", "-h", "help")
 
 
@@ -90,20 +92,33 @@ def _command(words: list[str]) -> Arguments:
 
 
 def _verify(words: list[str]) -> Arguments:
-    """Return what ``verify OUT [--repair]`` asks for, in any order."""
-    paths = [word for word in words if not word.startswith("-")]
-    for word in words:
-        if word.startswith("-") and word != f"--{REPAIR}":
-            hint = nearest(canonical(word.lstrip("-")), [REPAIR])
-            raise UsageError(f"{word}: verify has no such option, only --{REPAIR}{hint}")
+    """Return what ``verify OUT [--repair] [--output_s3_profile_name NAME]`` asks for."""
+    arguments, paths = Arguments("verify"), []
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("-"):
+            paths.append(word)
+        elif word == f"--{REPAIR}":
+            arguments.overrides[REPAIR] = True
+        elif canonical(name) != PROFILE:
+            hint = nearest(canonical(word.lstrip("-")), [REPAIR, PROFILE])
+            raise UsageError(
+                f"{word}: verify has no such option, only --{REPAIR} and --{PROFILE}{hint}"
+            )
+        elif equals or waiting:
+            arguments.overrides[PROFILE] = value if equals else waiting.pop(0)
+        else:
+            raise UsageError(f"{word}: needs the name of a profile")
     if len(paths) != 1:
         got = ", ".join(paths) or "nothing"
         raise UsageError(
             "verify needs one path, the output_clip_path of split or curate or the "
             f"output_dataset_path of shard; got {got}"
         )
-    repair = {REPAIR: True} if f"--{REPAIR}" in words else {}
-    return Arguments("verify", path=paths[0], overrides=repair)
+    arguments.path = paths[0]
+    return arguments
 
 
 def _refuse(words: Iterable[str]) -> None:

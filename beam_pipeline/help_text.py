@@ -77,6 +77,8 @@ shows as incomplete; the same command goes on with it.
   Removes the commits that stand for what is damaged, then what is damaged, and what belongs to
   nothing. The same command as before then makes it again, to the same bytes; verify it once more
   after that. No run may be at work there.
+--output_s3_profile_name NAME
+  Credentials profile for what lies in s3://.
 
 Exit status
   0    intact and complete (failed videos and clips with a failure file are complete)

@@ -103,14 +103,17 @@ def check_apart(input_uri: str, output_uri: str, *, names: tuple[str, str]) -> N
 
 
 def check_writable(output_uri: str, *, name: str) -> None:
-    """Raise PreflightError unless an object can be written to and removed from the output.
+    """Raise PreflightError unless a file can be written to and removed from a local output.
 
     Nothing is left behind: folders that this makes are removed again.
     """
     uri = absolute(output_uri)
+    if scheme_of(uri):
+        # Stores are checked by store_checks.
+        return
     probe = join(uri, ".work", f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     storage = storage_for(uri)
-    if not scheme_of(uri) and Path(uri).exists() and not Path(uri).is_dir():
+    if Path(uri).exists() and not Path(uri).is_dir():
         raise PreflightError(f"{name}={uri}: is a file, not a folder; give another path")
     try:
         with storage.new_folders(probe):

@@ -12,6 +12,7 @@ from typing import Any
 
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
+from beam_pipeline.routes import routes_of
 from runners.direct import num_workers
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
@@ -195,6 +196,7 @@ def prepare_split(
         stages=stage_fingerprints(config, encode, cut.look),
         spans_fingerprint=spans_fingerprint(config),
         retry_failed=config.run.retry_failed,
+        routes=routes_of(config),
     )
     return PreparedSplit(
         context=context,
@@ -244,6 +246,7 @@ def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
             progress_folder=str(scratch / "progress"),
             scratch=str(scratch),
             run_id=scratch.name,
+            routes=routes_of(config),
         ),
         summary_path=scratch / "dataset.json",
     )

@@ -14,7 +14,9 @@ from beam_pipeline.detection import check_detection, settle_splitting
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
+from beam_pipeline.routes import open_stores
 from beam_pipeline.scratch import new_run_id, run_scratch
+from beam_pipeline.store_checks import check_stores
 from runners import direct
 from transforms.layout import lease_uri
 from transforms.lease import hold_lease, raise_if_held, raise_if_lost, sweep_while_held
@@ -44,6 +46,8 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
 def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     started_at = time.monotonic()
     leases = lease_uris(config)
+    open_stores(config)
+    check_stores(config)
     # Before anything that takes its time: a second run into the same output is told at once.
     for uri in leases:
         raise_if_held(uri)

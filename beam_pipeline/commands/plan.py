@@ -16,6 +16,8 @@ from beam_pipeline.detection import settle_splitting
 from beam_pipeline.exit_status import EXIT_OK
 from beam_pipeline.preflight import check_apart, check_input
 from beam_pipeline.prepare import prepare_shard, prepare_split
+from beam_pipeline.routes import open_stores
+from beam_pipeline.store_checks import check_stores
 from transforms.shards.list_clip_records import Dropped, list_clip_records, read_clip
 from transforms.storage.uris import absolute
 
@@ -34,6 +36,8 @@ def run_plan(config: AnyConfig) -> int:
         UsageError: The options contradict each other.
         PreflightError: The input is missing or empty, or the encoder is not there.
     """
+    open_stores(config)
+    check_stores(config, writes=False)
     config, splitting = settle_splitting(config)
     lines = [f"Plan of {config.pipeline} (nothing is written)", *resolve_auto(config)[1]]
     lines += [splitting] if splitting else []

@@ -15,16 +15,17 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.clips.cut_settings import CutSettings
+from transforms.clips.local_index import local_index_path
 from transforms.clips.plan import Plan, read_plan
 from transforms.clips.run_work import RunWork, find_work, without_changed_source
-from transforms.layout import lease_uri, packet_index_uri
+from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
-from transforms.media.children import ChildPool, ClipReport, CutJob, JobDone
+from transforms.media.children import ChildPool, ClipReport, CutJob, JobClip, JobDone
 from transforms.progress import count
 from transforms.records import Clip, CutRun
 from transforms.run_context import RunContext
 from transforms.storage.open_storage import storage_for
-from transforms.storage.uris import join, scheme_of
+from transforms.storage.uris import scheme_of
 
 
 @dataclass
@@ -116,6 +117,7 @@ class _CutRuns(beam.DoFn):
             # A look reads finished clips alone; their source, only named then, may be gone.
             storage = storage_for(plan.video.uri)
             source = str(resources.enter_context(storage.local_file(plan.video.uri, self._scratch)))
+        clips = tuple(self._local(clip, resources) for clip in work.job_clips)
         job_id = f"{plan.video.video_uuid}-{run.run_index}"
         self._jobs[job_id] = _OpenJob(work, plan, resources)
         pool.submit(
@@ -124,7 +126,7 @@ class _CutRuns(beam.DoFn):
                 source=source,
                 facts=plan.facts,
                 index_path=self._index_path(plan),
-                clips=work.job_clips,
+                clips=clips,
                 encode=self._settings.encode,
                 look=self._settings.look,
                 keep_prefix=self._settings.keep_prefix,
@@ -133,12 +135,17 @@ class _CutRuns(beam.DoFn):
             )
         )
 
+    def _local(self, clip: JobClip, resources: contextlib.ExitStack) -> JobClip:
+        """Return the job with a clip that a child can look at: it reads files, not stores."""
+        if clip.action != "look" or clip.path is None or not scheme_of(clip.path):
+            return clip
+        file = storage_for(clip.path).local_file(clip.path, self._scratch)
+        return dataclasses.replace(clip, path=str(resources.enter_context(file)))
+
     def _index_path(self, plan: Plan) -> str:
-        uri = packet_index_uri(self._context.root, plan.video.video_uuid)
-        if scheme_of(uri):
-            uri = join(str(self._scratch), "index", f"{plan.video.video_uuid}.npz")
-        Path(uri).parent.mkdir(parents=True, exist_ok=True)
-        return uri
+        path = local_index_path(self._context, plan.video.video_uuid)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return path
 
     def _finished(self, *, block: bool) -> Iterator[Clip]:
         for report in self._open_pool().reports(block=block):

@@ -181,5 +181,7 @@ class Lease(Document):
     """When that process started, in the kernel's ticks: a number used again is another process."""
     started_at: str = ours()
     """When the run started, in UTC; for people. Its life is told by the file's own time."""
+    beat: str = ours()
+    """Different with every heartbeat: object stores tell versions apart by their content."""
     schema_version: SchemaVersion = ours()
     """Version of this format."""

@@ -119,7 +119,7 @@ def list_videos(config: VideoInput) -> Listing:
     uri = absolute(config.input_video_path)
     if not uri.isascii() and _as_text(uri) != uri:
         raise UsageError(f"input_video_path {_as_text(uri)} {_NOT_UTF8}")
-    storage = storage_for(uri, profile=config.input_s3_profile_name)
+    storage = storage_for(uri)
     # A single file is its own root's only entry: its id is made from its full path all the same.
     root = uri.rsplit("/", 1)[0] if storage.exists(uri) else uri
     collector = _Collector(root=root, id_root=absolute(config.id_root) if config.id_root else root)

@@ -103,9 +103,7 @@ def plan_shards(
     rows = _read_rows(rows_files)
     raise_if_rows_are_missing(rows, settings=settings, run=run)
     if settings.dedup_path is not None:
-        removed = duplicate_ids(
-            settings.dedup_path, epsilon=settings.dedup_epsilon, profile=settings.dedup_profile
-        )
+        removed = duplicate_ids(settings.dedup_path, epsilon=settings.dedup_epsilon)
         rows = rows.without(np.isin(rows.clip_id, removed), "duplicate")
     rows = _without_planned(rows, read_plans(run, state.target))
     rows = _plan_new(rows, run=run, settings=settings, generation=state.target)

@@ -9,10 +9,11 @@ from pathlib import Path
 import apache_beam as beam
 
 from transforms.clips.fingerprints import fingerprint
+from transforms.clips.local_index import local_index_path
 from transforms.clips.source_identity import source_identity
 from transforms.errors import MediaError
 from transforms.failures import write_failure
-from transforms.layout import packet_index_uri, plan_uri, shots_uri
+from transforms.layout import plan_uri, shots_uri
 from transforms.media.child_messages import FramesReport, IndexJob, IndexReport
 from transforms.progress import count
 from transforms.records import Failure, ProbedVideo
@@ -112,7 +113,7 @@ class _PlanSegments(ChildJobs):
             job_id=video.video_uuid,
             source=path,
             facts=element.facts,
-            index_path=packet_index_uri(root, video.video_uuid),
+            index_path=local_index_path(self.context, video.video_uuid),
             # Scores are stored behind the index that they were made with.
             is_made=next(iter(storage_for(folder).list(folder)), None) is not None,
             keep_prefix=self._settings.keep_prefix,

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat as stat_module
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -102,6 +102,20 @@ class LocalStorage:
         """Remove the file; nothing happens if there is none."""
         with _named_errors(uri), contextlib.suppress(FileNotFoundError):
             os.unlink(uri)
+
+    def delete_many(self, uris: Iterable[str]) -> None:
+        """Remove the files, one after the other."""
+        for uri in uris:
+            self.delete(uri)
+
+    def clock(self, uri: str) -> float:
+        """Return the time by the clock of the file system: that of a file written now beside it."""
+        probe = os.path.join(os.path.dirname(uri), TEMPORARY_PREFIX + uuid.uuid4().hex)
+        self.write(probe, b"")
+        try:
+            return self.stat(probe).modified_at
+        finally:
+            self.delete(probe)
 
     def sweep(self, uri: str, *, deep: bool = True) -> int:
         """Remove temporaries below the folder, not through links to folders; return how many."""

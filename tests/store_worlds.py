@@ -1,0 +1,101 @@
+"""A store behind a fault proxy: the program's storage on one side, an own client on the other."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fault_proxy import FaultProxy
+from store_servers import (
+    OWNER,
+    GcsServer,
+    S3Server,
+    free_port,
+    profiles_file,
+    running_gcs,
+)
+
+from transforms.storage.gcs import GcsStorage
+from transforms.storage.routes import StorageRoute
+from transforms.storage.s3 import S3Storage
+
+KINDS = ("s3", "gcs")
+_EMULATOR = "STORAGE_EMULATOR_HOST"
+
+
+@dataclass(frozen=True)
+class Store:
+    """One kind of store; ``put``, ``get`` and ``keys`` go past the proxy."""
+
+    kind: str
+    storage: S3Storage | GcsStorage
+    """Goes through the proxy."""
+    proxy: FaultProxy
+    server: S3Server | GcsServer
+    client: Any
+
+    def new_root(self) -> str:
+        """Make a bucket and return its URI."""
+        return f"{'s3' if self.kind == 's3' else 'gs'}://{self.server.new_bucket()}"
+
+    def put(self, uri: str, content: bytes) -> None:
+        """Store an object."""
+        bucket, key = split_uri(uri)
+        if self.kind == "s3":
+            self.client.put_object(Bucket=bucket, Key=key, Body=content)
+        else:
+            self.client.bucket(bucket).blob(key).upload_from_string(content)
+
+    def get(self, uri: str) -> bytes:
+        """Return an object's content."""
+        bucket, key = split_uri(uri)
+        if self.kind == "s3":
+            return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return bytes(self.client.bucket(bucket).blob(key).download_as_bytes())
+
+    def keys(self, root: str) -> list[str]:
+        """Return the keys of a bucket."""
+        bucket, _ = split_uri(root)
+        if self.kind == "s3":
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+            return [found["Key"] for page in pages for found in page.get("Contents", ())]
+        return [blob.name for blob in self.client.list_blobs(bucket)]
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Return bucket and key."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    return bucket, key
+
+
+@contextlib.contextmanager
+def s3_behind_proxy(folder: Path, server: S3Server) -> Iterator[Store]:
+    """Put a proxy before a running S3 server."""
+    with FaultProxy(server.port) as proxy:
+        # The name is new: clients of other tests are kept by the profile's name.
+        profile = f"proxy-{proxy.port}"
+        path = profiles_file(folder / "creds", {profile: (OWNER, proxy.address)})
+        storage = S3Storage(StorageRoute("", profile, str(path)))
+        yield Store("s3", storage, proxy, server, server.client())
+
+
+@contextlib.contextmanager
+def gcs_behind_proxy(*, patience_seconds: float = 30.0) -> Iterator[Store]:
+    """Run a GCS server of its own behind a proxy, to which this process is pointed."""
+    port = free_port()
+    with running_gcs(public_address=f"http://127.0.0.1:{port}") as server:
+        client = server.client()
+        before = os.environ.get(_EMULATOR)
+        os.environ[_EMULATOR] = f"http://127.0.0.1:{port}"
+        try:
+            with FaultProxy(server.port, port=port) as proxy:
+                yield Store("gcs", GcsStorage(patience_seconds), proxy, server, client)
+        finally:
+            if before is None:
+                del os.environ[_EMULATOR]
+            else:
+                os.environ[_EMULATOR] = before
