@@ -12,7 +12,6 @@ from typing import Any
 
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
-from runners.direct import num_workers
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
@@ -176,9 +175,15 @@ def spans_fingerprint(config: SplitLike) -> str:
 
 
 def prepare_split(
-    config: SplitLike, *, scratch: Path, beam_flags: list[str], resolved: dict[str, Any]
+    config: SplitLike, *, scratch: Path, workers: int | None, resolved: dict[str, Any]
 ) -> PreparedSplit:
     """Return what the stages of split share.
+
+    Args:
+        config: The options.
+        scratch: Local folder for files in work; its name is the run's.
+        workers: Worker processes on one machine; None: none but this one.
+        resolved: What ``auto`` became.
 
     Raises:
         PreflightError: The encoder is not there, cannot give clips their form, or what detecting
@@ -187,13 +192,12 @@ def prepare_split(
     encode, warning = resolve_encoder(config.transcode)
     check_encoder(clip_form(config), encode)
     look = look_settings(config)
-    workers = num_workers(beam_flags) or 1
     execution = config.execution
     limits = ChildLimits(execution.child_memory_limit_mb, execution.child_silence_limit_s)
     cut = CutSettings(
         encode,
         look,
-        math.ceil(num_slots() / workers),
+        math.ceil(num_slots() / (workers or 1)),
         limits,
         keep_prefix(config),
         config.bars.crop_black_bars,

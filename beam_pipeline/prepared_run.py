@@ -41,7 +41,7 @@ class PreparedRun:
         pipeline: str,
         config: AnyConfig,
         scratch: Path,
-        beam_flags: list[str],
+        workers: int | None,
         resolved: dict[str, Any],
     ) -> None:
         self._pipeline = pipeline
@@ -54,7 +54,7 @@ class PreparedRun:
             self._split = prepare_split(
                 config,
                 scratch=scratch,
-                beam_flags=beam_flags,
+                workers=workers,
                 resolved=resolved,
             )
         if not isinstance(config, SplitConfig):
