@@ -48,6 +48,8 @@ class PreparedSplit:
     """None: clips of one length."""
     facts: RunFacts
     warnings: tuple[str, ...]
+    is_selected: bool = False
+    """Whether the driver has stored the selection: it works in waves."""
 
 
 @dataclass(frozen=True)

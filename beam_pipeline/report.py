@@ -119,16 +119,13 @@ def first_line(firsts: dict[str, float]) -> list[str]:
 
 
 def write_performance_stats(
-    root: str,
-    totals: dict[str, float],
-    seconds: float,
-    firsts: dict[str, float] | None = None,
+    root: str, totals: dict[str, float], seconds: float, firsts: dict[str, float]
 ) -> None:
     """Write the run's counters and seconds to the next free ``performance_stats_N.json``."""
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "wall_seconds": seconds,
-        "seconds_to_first": firsts or {},
+        "seconds_to_first": firsts,
         "counters": {name: n for name, n in totals.items() if not name.startswith(MOMENT)},
     }
     number = 0

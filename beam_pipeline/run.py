@@ -14,12 +14,12 @@ from beam_pipeline.detection import check_detection, settle_splitting
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
-from beam_pipeline.scratch import new_run_id, run_scratch
 from runners.chosen import chosen
 from runners.interface import Job, Runner
 from transforms.layout import lease_uri
 from transforms.lease import hold_lease, raise_if_held, raise_if_lost, sweep_while_held
 from transforms.progress import flush_counts, forget_counts, read_totals
+from transforms.scratch import new_run_id, run_scratch
 from transforms.shards.layout import version_lease_uri
 from transforms.storage.sync import syncing
 from transforms.storage.uris import absolute
@@ -112,10 +112,12 @@ def _swept_after_error(leases: list[str], run_id: str, workers: int | None) -> I
 def _work(
     run: PreparedRun, config: AnyConfig, runner: Runner, beam_flags: list[str], job: Job
 ) -> dict[str, float]:
-    """Run the graph and return the sums of its counters."""
+    """Run the graphs and return the sums of its counters."""
     try:
         with ProgressDisplay(run.progress_folder, interval_seconds=config.run.progress_interval_s):
-            runner.run(run.build, beam_flags, job)
+            with contextlib.closing(run.graphs()) as graphs:
+                for build in graphs:
+                    runner.run(build, beam_flags, job)
             flush_counts()
         return read_totals(run.progress_folder)
     finally:

@@ -105,6 +105,9 @@ class PerformanceStats(Document):
 
     wall_seconds: Seconds = ours(unit="seconds")
     """How long the run took."""
+    seconds_to_first: dict[Literal["clip", "shard", "listed_shard"], float] = ours(unit="seconds")
+    """From the start of the command to the first committed clip, to the first shard whose tars are
+    there, and to when ``wdinfo.json`` named it; each only when this run made one."""
     counters: dict[str, float] = ours()
     """Sums over all workers: numbers of things done, and ``seconds_of_{part}`` of work."""
     schema_version: SchemaVersion = ours()

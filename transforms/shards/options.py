@@ -104,3 +104,5 @@ class DatasetRun:
     """Local folder for files in work, on every worker."""
     run_id: str = ""
     """Unique name of the run that holds the dataset's lease; empty outside of a run."""
+    is_wave: bool = False
+    """Whether only the clips of the wave in work are packed; what is left comes behind the last."""
