@@ -10,19 +10,19 @@ die() { echo "beam-curate on $node, $role: $*" >&2; exit 1; }
 # A batch job has no USER, the batch node's HOSTNAME, and the login node's run-time folder.
 export USER=${USER:-$(id -un)} HOSTNAME=$node PYTHONUNBUFFERED=1
 [ -d "${XDG_RUNTIME_DIR:-}" ] || unset XDG_RUNTIME_DIR
-if [ -n "$SCRATCH" ]; then
-  mkdir -p -- "$SCRATCH" || die "node_scratch $SCRATCH cannot be made on this node"
-  export TMPDIR=$SCRATCH
+if [ -n "$BC_SCRATCH" ]; then
+  mkdir -p -- "$BC_SCRATCH" || die "node_scratch $BC_SCRATCH cannot be made on this node"
+  export TMPDIR=$BC_SCRATCH
 fi
-if [ -n "$SETUP" ]; then
+if [ -n "$BC_SETUP" ]; then
   set +eu
-  eval "$SETUP"
+  eval "$BC_SETUP"
   set -eu
 fi
-command -v -- "$PYTHON" > /dev/null ||
-  die "there is no $PYTHON here; --python must name the same interpreter on every node (in the container, if there is one)"
-if [ -n "$PYTHON_PATH" ]; then export PYTHONPATH=$PYTHON_PATH${PYTHONPATH:+:$PYTHONPATH}; fi
-if [ -n "$JAVA_HOME_GIVEN" ]; then export JAVA_HOME=$JAVA_HOME_GIVEN; fi
+command -v -- "$BC_PYTHON" > /dev/null ||
+  die "there is no $BC_PYTHON here; --python must name the same interpreter on every node (in the container, if there is one)"
+if [ -n "$BC_PYTHON_PATH" ]; then export PYTHONPATH=$BC_PYTHON_PATH${PYTHONPATH:+:$PYTHONPATH}; fi
+if [ -n "$BC_JAVA_HOME" ]; then export JAVA_HOME=$BC_JAVA_HOME; fi
 if [ -z "${JAVA_HOME:-}" ] && command -v java > /dev/null; then
   JAVA_HOME=$(dirname "$(dirname "$(readlink -f "$(command -v java)")")")
 fi
@@ -32,27 +32,27 @@ fi
 export JAVA_HOME PATH=$JAVA_HOME/bin:$PATH
 
 if [ "$role" = driver ]; then
-  if [ -n "$WORK_FOLDER" ]; then
-    cd -- "$WORK_FOLDER" || die "$WORK_FOLDER, where the command was given, is not here; is it on a shared disk?"
+  if [ -n "$BC_WORK_FOLDER" ]; then
+    cd -- "$BC_WORK_FOLDER" || die "$BC_WORK_FOLDER, where the command was given, is not here; is it on a shared disk?"
   fi
   export FLINK_MASTER=$rest
-  if [ "$IS_PIPELINE" = 1 ]; then
-    "$PYTHON" -c 'import beam_pipeline' || die "$PYTHON has no beam_pipeline; install beam-curate there"
-    COMMAND=("$PYTHON" -m beam_pipeline "${COMMAND[@]}" --runner=FlinkRunner --flink_master="$rest")
-    if [ -n "$JAR" ]; then COMMAND+=(--flink_job_server_jar="$JAR"); fi
+  if [ "$BC_IS_PIPELINE" = 1 ]; then
+    "$BC_PYTHON" -c 'import beam_pipeline' || die "$BC_PYTHON has no beam_pipeline; install beam-curate there"
+    BC_COMMAND=("$BC_PYTHON" -m beam_pipeline "${BC_COMMAND[@]}" --runner=FlinkRunner --flink_master="$rest")
+    if [ -n "$BC_JAR" ]; then BC_COMMAND+=(--flink_job_server_jar="$BC_JAR"); fi
   fi
-  exec "${COMMAND[@]}"
+  exec "${BC_COMMAND[@]}"
 fi
 
 # ---- a JobManager or a TaskManager -----------------------------------------------------------
-flink=${FLINK_HOME_GIVEN:-${FLINK_HOME:-}}
+flink=${BC_FLINK_HOME:-${FLINK_HOME:-}}
 if [ -z "$flink" ]; then
-  flink=$("$PYTHON" -c 'import importlib.util as u
+  flink=$("$BC_PYTHON" -c 'import importlib.util as u
 found = u.find_spec("pyflink")
 print(found.submodule_search_locations[0] if found else "")')
 fi
 [ -x "$flink/bin/$role.sh" ] ||
-  die "no Flink at '$flink' (bin/$role.sh is missing); unpack one, or install apache-flink and apache-flink-libraries beside $PYTHON, and give --flink_home PATH"
+  die "no Flink at '$flink' (bin/$role.sh is missing); unpack one, or install apache-flink and apache-flink-libraries beside $BC_PYTHON, and give --flink_home PATH"
 
 root=${TMPDIR:-/tmp}/beam-curate-flink-$(id -u)
 own=$root/$stamp-$role
@@ -71,9 +71,9 @@ flock 8
 flock -u 9
 exec 9>&-
 
-slots=${SLOTS:-${SLURM_CPUS_ON_NODE:-$(nproc)}}
+slots=${BC_SLOTS:-${SLURM_CPUS_ON_NODE:-$(nproc)}}
 # Shuffles take 16 MB of network buffers per slot and exchange; the rest is the JVM itself.
-memory=${TASKMANAGER_MEMORY:-$((1280 + 192 * slots))m}
+memory=${BC_TASKMANAGER_MEMORY:-$((1280 + 192 * slots))m}
 cp -- "$flink"/conf/log4j*.properties "$own/conf/"
 # Java 17 needs the --add-opens that Flink ships in its own configuration.
 opens=$(sed -n 's/^ *\(env\.java\.opts\.\)\{0,1\}all: *\(--add.*\)/\2/p' "$flink/conf/config.yaml" | head -n 1)
@@ -86,7 +86,7 @@ env.java.opts.jobmanager: "-XX:+ExitOnOutOfMemoryError"
 jobmanager.rpc.address: "$address"
 jobmanager.rpc.port: ${ports[0]}
 jobmanager.bind-host: "0.0.0.0"
-jobmanager.memory.process.size: "$JOBMANAGER_MEMORY"
+jobmanager.memory.process.size: "$BC_JOBMANAGER_MEMORY"
 jobmanager.execution.failover-strategy: region
 taskmanager.bind-host: "0.0.0.0"
 taskmanager.numberOfTaskSlots: $slots
@@ -105,7 +105,7 @@ restart-strategy.type: fixed-delay
 restart-strategy.fixed-delay.attempts: 3
 restart-strategy.fixed-delay.delay: 10 s
 beam-curate.job: "$stamp"
-$FLINK_CONF
+$BC_FLINK_CONF
 YAML
 export FLINK_CONF_DIR=$own/conf FLINK_LOG_DIR=$own/log FLINK_PID_DIR=$own/pid
 

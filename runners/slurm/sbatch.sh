@@ -13,7 +13,7 @@ say() { printf '%(%F %T)T slurm %s: %s\n' -1 "$SLURM_JOB_ID" "$*"; }
 # A trap runs at once only while bash waits for something in the background.
 pause() { sleep "$1" & wait "$!" || true; }
 
-job="${LOG_FOLDER:-$SLURM_SUBMIT_DIR}/${SLURM_JOB_NAME}_$SLURM_JOB_ID"
+job="${BC_LOG_FOLDER:-$SLURM_SUBMIT_DIR}/${SLURM_JOB_NAME}_$SLURM_JOB_ID"
 attempt=${SLURM_RESTART_COUNT:-0}
 run=$job/attempt-$attempt
 mkdir -p "$run"
@@ -26,13 +26,13 @@ declare -A pids=()
 trap 'why=${why:-time}' USR1
 trap 'why=${why:-term}' TERM INT
 
-step() {   # step NAME SRUN-FLAG... -- COMMAND...: starts a step; it shares the job's cores and memory
+step() {   # step NAME SRUN-FLAG... -- BC_COMMAND...: starts a step; it shares the job's cores and memory
   local name=$1 flags=()
   shift
   while [ "$1" != -- ]; do flags+=("$1"); shift; done
   shift
   srun --job-name="$name" --overlap --mem=0 --mpi=none --cpu-bind=none --export=ALL --input=none \
-    --kill-on-bad-exit=0 --wait=0 --ntasks-per-node=1 "${flags[@]}" "${CONTAINER[@]}" "$@" &
+    --kill-on-bad-exit=0 --wait=0 --ntasks-per-node=1 "${flags[@]}" "${BC_CONTAINER[@]}" "$@" &
   pids[$name]=$!
 }
 is_up() { [ -n "${pids[$1]:-}" ] && kill -0 "${pids[$1]}" 2>/dev/null; }
@@ -50,12 +50,12 @@ show_logs() { tail -n "${1:-25}" -- "$run"/*.log 2>/dev/null || true; }
 go_on_later() {   # puts the job back into the queue if that may still be done
   local times
   times=$(cat "$job/requeued" 2>/dev/null || echo 0)
-  if ((times >= RETRIES)); then
-    say "ended by $1 after $times of $RETRIES retries; submit the same command again and it goes on"
+  if ((times >= BC_RETRIES)); then
+    say "ended by $1 after $times of $BC_RETRIES retries; submit the same command again and it goes on"
     return 0
   fi
   echo $((times + 1)) > "$job/requeued"
-  say "ended by $1; back into the queue (retry $((times + 1)) of $RETRIES)"
+  say "ended by $1; back into the queue (retry $((times + 1)) of $BC_RETRIES)"
   scontrol requeue "$SLURM_JOB_ID" ||
     say "SLURM does not requeue it; submit the same command again and it goes on"
 }
@@ -93,8 +93,8 @@ first=${SLURMD_NODENAME:-${nodes[0]}}
 
 own_address() {   # an address of this node that the others reach
   local name found
-  if [ -n "$NETWORK_INTERFACE" ]; then
-    ip -4 -o address show dev "$NETWORK_INTERFACE" | awk 'NR == 1 { sub("/.*", "", $4); print $4 }'
+  if [ -n "$BC_NETWORK_INTERFACE" ]; then
+    ip -4 -o address show dev "$BC_NETWORK_INTERFACE" | awk 'NR == 1 { sub("/.*", "", $4); print $4 }'
     return
   fi
   # On Debian a node's own name is 127.0.1.1 in its /etc/hosts.
@@ -106,7 +106,7 @@ own_address() {   # an address of this node that the others reach
 is_free() { ! timeout 2 bash -c ': < "/dev/tcp/$0/$1"' "$address" "$1" 2>/dev/null; }
 
 address=$(own_address)
-if [ -z "$address" ]; then say "no address on interface $NETWORK_INTERFACE of $first"; exit 1; fi
+if [ -z "$address" ]; then say "no address on interface $BC_NETWORK_INTERFACE of $first"; exit 1; fi
 # A window of this job's own, below the ports that systems hand out: two jobs on a node do not meet.
 ports=()
 for ((port = 20000 + SLURM_JOB_ID % 1000 * 12; ${#ports[@]} < 3 && port < 32700; port++)); do
@@ -116,8 +116,8 @@ if ((${#ports[@]} < 3)); then say "no three free ports on $first"; exit 1; fi
 rest=$address:${ports[1]}
 stamp=$SLURM_JOB_ID.$attempt
 
-declare -p address ports rest stamp run PYTHON PYTHON_PATH FLINK_HOME_GIVEN JAVA_HOME_GIVEN JAR SETUP \
-  SCRATCH SLOTS JOBMANAGER_MEMORY TASKMANAGER_MEMORY FLINK_CONF WORK_FOLDER IS_PIPELINE COMMAND \
+declare -p address ports rest stamp run BC_PYTHON BC_PYTHON_PATH BC_FLINK_HOME BC_JAVA_HOME BC_JAR BC_SETUP \
+  BC_SCRATCH BC_SLOTS BC_JOBMANAGER_MEMORY BC_TASKMANAGER_MEMORY BC_FLINK_CONF BC_WORK_FOLDER BC_IS_PIPELINE BC_COMMAND \
   > "$run/settings.sh"
 cat > "$run/node.sh" <<'BEAM_CURATE_NODE'
 @@{node}
@@ -149,8 +149,8 @@ until ((num_ready == ${#nodes[@]})); do
     show_logs
     exit 1
   fi
-  if ((SECONDS - started > READY_SECONDS)); then
-    say "Flink is not ready after $READY_SECONDS s: no TaskManager from$(missing); see $run"
+  if ((SECONDS - started > BC_READY_SECONDS)); then
+    say "Flink is not ready after $BC_READY_SECONDS s: no TaskManager from$(missing); see $run"
     show_logs
     exit 1
   fi
