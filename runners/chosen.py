@@ -11,9 +11,11 @@ from transforms.errors import UsageError
 _MODULES = {
     "direct": "runners.direct",
     "fnapi": "runners.direct",
+    "portable": "runners.portable",
+    "prism": "runners.prism",
 }
 _DEFAULT = "direct"
-_NAMES = ("DirectRunner",)
+_NAMES = ("DirectRunner", "PortableRunner", "PrismRunner")
 
 
 def chosen(beam_flags: list[str]) -> Runner:
