@@ -10,7 +10,7 @@ import contextlib
 import logging
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from runners import direct
@@ -127,8 +127,22 @@ def _without_tracebacks() -> Iterator[None]:
     loggers = [] if is_verbose else [logging.getLogger(name) for name in names]
     for logger in loggers:
         logger.addFilter(is_news)
+    hook = threading.excepthook
+    threading.excepthook = _without_broken_connections(hook)
     try:
         yield
     finally:
+        threading.excepthook = hook
         for logger in loggers:
             logger.removeFilter(is_news)
+
+
+def _without_broken_connections(hook: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Return a hook for threads: Beam's end with a traceback when a job server is ended."""
+    import grpc  # noqa: PLC0415 - Beam is imported by now
+
+    def told(args: threading.ExceptHookArgs) -> None:
+        if not issubclass(args.exc_type, grpc.RpcError):
+            hook(args)
+
+    return told
