@@ -14,7 +14,7 @@ from beam_pipeline.option_values import FALSE, TRUE
 from beam_pipeline.options import Option, by_every_name, canonical
 from transforms.errors import UsageError
 
-COMMANDS = ("split", "shard", "curate", "plan", "verify", "sample")
+COMMANDS = ("split", "shard", "curate", "plan", "verify", "sample", "slurm")
 REPAIR = "repair"
 """Option of ``verify``, and its key among the overrides."""
 PROFILE = "output_s3_profile_name"
@@ -65,12 +65,12 @@ def parse_arguments(argv: list[str], sample_options: Mapping[str, Option]) -> Ar
     if words[:1] == ["sample"]:
         _refuse(words[1:])
         arguments = Arguments("sample")
-        _read_options(rest, sample_options, arguments, with_beam=False)
+        read_options(rest, sample_options, arguments, with_beam=False)
         return arguments
     if words[:1] == ["verify"]:
         return _verify([*words[1:], *rest])
     arguments = _command(words)
-    _read_options(rest, {**all_options(), "config": _CONFIG}, arguments, with_beam=True)
+    read_options(rest, {**all_options(), "config": _CONFIG}, arguments, with_beam=True)
     return _settle_file(arguments)
 
 
@@ -161,9 +161,20 @@ class _ConfigOption:
 _CONFIG: Any = _ConfigOption()
 
 
-def _read_options(
+def read_options(
     tokens: list[str], options: Mapping[str, Option], arguments: Arguments, *, with_beam: bool
 ) -> None:
+    """Put what the words ask for into ``arguments``.
+
+    Args:
+        tokens: Options and their values.
+        options: Those of ours, by name.
+        arguments: Gets the options of ours as overrides, those of Beam as flags.
+        with_beam: Whether Beam's options are allowed.
+
+    Raises:
+        UsageError: An option is unknown, or a value is missing.
+    """
     known = by_every_name(dict(options))
     waiting = list(tokens)
     while waiting:

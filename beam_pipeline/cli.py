@@ -42,6 +42,8 @@ def main(argv: list[str]) -> int:
     configure_logging(logging.WARNING)
     try:
         with _ending_on_signals():
+            if argv[:1] == ["slurm"]:
+                return _slurm(argv[1:])
             return _dispatch(parse_arguments(argv, sample_options()))
     except UsageError as error:
         _complain(error)
@@ -92,6 +94,18 @@ def _dispatch(arguments: Arguments) -> int:
             str(arguments.path), repair=REPAIR in overrides, profile=overrides.get(PROFILE)
         )
     return _run_or_plan(arguments)
+
+
+def _slurm(words: list[str]) -> int:
+    # What follows "--" belongs to the command that is submitted.
+    own = words[: words.index("--")] if "--" in words else words
+    from beam_pipeline.commands.slurm import run_slurm  # noqa: PLC0415
+    from beam_pipeline.commands.slurm_help import slurm_help  # noqa: PLC0415
+
+    if any(word in ("--help", "-h", "help") for word in own):
+        print(slurm_help(own[0]))
+        return EXIT_OK
+    return run_slurm(words)
 
 
 def _run_or_plan(arguments: Arguments) -> int:

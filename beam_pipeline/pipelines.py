@@ -32,7 +32,7 @@ def split(
     context = prepared.context
     return (
         root
-        | ListVideos(config.input, context)
+        | ListVideos(config.input, context, is_wave=prepared.is_selected)
         | ProbeVideos(prepared.cut.limits, context)
         | split_videos(config, prepared)
         | PlanChunks(config.chunking, context)

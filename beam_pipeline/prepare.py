@@ -13,7 +13,6 @@ from typing import Any
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
 from beam_pipeline.routes import routes_of
-from runners.direct import num_workers
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
@@ -50,6 +49,8 @@ class PreparedSplit:
     """None: clips of one length."""
     facts: RunFacts
     warnings: tuple[str, ...]
+    is_selected: bool = False
+    """Whether the driver has stored the selection: it works in waves."""
 
 
 @dataclass(frozen=True)
@@ -177,9 +178,15 @@ def spans_fingerprint(config: SplitLike) -> str:
 
 
 def prepare_split(
-    config: SplitLike, *, scratch: Path, beam_flags: list[str], resolved: dict[str, Any]
+    config: SplitLike, *, scratch: Path, workers: int | None, resolved: dict[str, Any]
 ) -> PreparedSplit:
     """Return what the stages of split share.
+
+    Args:
+        config: The options.
+        scratch: Local folder for files in work; its name is the run's.
+        workers: Worker processes on one machine; None: none but this one.
+        resolved: What ``auto`` became.
 
     Raises:
         PreflightError: The encoder is not there, cannot give clips their form, or what detecting
@@ -187,7 +194,7 @@ def prepare_split(
     """
     encode, warning = resolve_encoder(config.transcode)
     check_encoder(clip_form(config), encode)
-    cut = _cut_settings(config, encode, beam_flags)
+    cut = _cut_settings(config, encode, workers or 1)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=scratch.name,
@@ -211,9 +218,8 @@ def prepare_split(
     )
 
 
-def _cut_settings(config: SplitLike, encode: EncodeSettings, beam_flags: list[str]) -> CutSettings:
+def _cut_settings(config: SplitLike, encode: EncodeSettings, workers: int) -> CutSettings:
     """Return what cut and look need to know."""
-    workers = num_workers(beam_flags) or 1
     execution = config.execution
     return CutSettings(
         encode,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,22 @@ from beam_pipeline.prepare import (
     prepare_shard,
     prepare_split,
 )
-from beam_pipeline.report import dataset_lines, report_lines, write_performance_stats
+from beam_pipeline.report import (
+    dataset_lines,
+    first_line,
+    report_lines,
+    seconds_to_first,
+    write_performance_stats,
+)
 from beam_pipeline.stored_options import RunOptions, store_options
+from beam_pipeline.waves import wave_graphs
+from runners.interface import Build
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import all_selected_videos
 from transforms.ingest.kept_states import keep_states
 from transforms.ingest.select_videos import select_videos
+from transforms.ingest.waves import InputCount, count_inputs
 from transforms.json_files import read_json
 from transforms.shards.dataset_state import check_dataset
 from transforms.shards.ledger import raise_if_unfinished
@@ -41,7 +53,7 @@ class PreparedRun:
         pipeline: str,
         config: AnyConfig,
         scratch: Path,
-        beam_flags: list[str],
+        workers: int | None,
         resolved: dict[str, Any],
     ) -> None:
         self._pipeline = pipeline
@@ -54,7 +66,7 @@ class PreparedRun:
             self._split = prepare_split(
                 config,
                 scratch=scratch,
-                beam_flags=beam_flags,
+                workers=workers,
                 resolved=resolved,
             )
         if not isinstance(config, SplitConfig):
@@ -83,6 +95,8 @@ class PreparedRun:
         config, split = self._config, self._split
         if isinstance(config, ShardConfig) or split is None or not config.run.predict:
             return None
+        if self._is_long and self._inputs.num_videos > PREDICTED_VIDEOS:
+            return None
         selection = select_videos(config.input, split.context)
         keep_states(split.context, selection.states)
         if not 0 < len(selection.videos) <= PREDICTED_VIDEOS:
@@ -90,6 +104,24 @@ class PreparedRun:
         with open_looker(config, split, num_videos=len(selection.videos)) as looker:
             outlook = look_ahead(config, split, selection, looker)
             return predict_split(config, split, outlook, looker)
+
+    def graphs(self) -> Generator[Build, None, None]:
+        """Yield what builds each graph of the run, to be run to its end before the next: several
+        when the selection is longer than a wave."""
+        config, split = self._config, self._split
+        if isinstance(config, ShardConfig) or split is None or not self._is_long:
+            yield self.build
+        else:
+            yield from wave_graphs(config, split, self._shard, self._inputs)
+
+    @functools.cached_property
+    def _inputs(self) -> InputCount:
+        assert not isinstance(self._config, ShardConfig)
+        return count_inputs(self._config.input)
+
+    @property
+    def _is_long(self) -> bool:
+        return self._inputs.is_long(self._config.run.wave_hours)
 
     def build(self, root: Any) -> None:
         """Attach the graph."""
@@ -121,16 +153,21 @@ class PreparedRun:
     def report(self, ledger: Ledger | None, totals: dict[str, float], seconds: float) -> None:
         """Say what was made and where, and keep the numbers."""
         lines = []
+        firsts = seconds_to_first(totals, time.time() - seconds)
         worked = bool(totals.get("videos_selected"))
         if ledger is not None and self._split is not None:
             root = self._split.context.root
             lines += report_lines(ledger, root)
             if self._config.run.perf_profile and worked:
-                write_performance_stats(root, totals, seconds)
+                write_performance_stats(root, totals, seconds, firsts)
         if self._shard is not None:
             dataset = read_json(str(self._shard.summary_path))
+            # The last of several graphs tells of its own shards alone.
+            num_written = int(totals.get("shards_written", 0))
+            dataset["num_new_shards"] = max(dataset["num_new_shards"], num_written)
             lines += dataset_lines(dataset)
             worked = worked or bool(dataset["num_new_shards"])
+        lines += first_line(firsts)
         what = "finished" if worked else "nothing was left to do"
         print(f"beam-curate {self._pipeline}: {what} ({seconds:.0f} s)")
         print("\n".join(f"  {line}" for line in lines))

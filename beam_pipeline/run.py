@@ -15,12 +15,13 @@ from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
 from beam_pipeline.routes import open_stores
-from beam_pipeline.scratch import new_run_id, run_scratch
 from beam_pipeline.store_checks import check_stores
-from runners import direct
+from runners.chosen import chosen
+from runners.interface import Job, Runner
 from transforms.layout import lease_uri
 from transforms.lease import hold_lease, raise_if_held, raise_if_lost, sweep_while_held
 from transforms.progress import flush_counts, forget_counts, read_totals
+from transforms.scratch import new_run_id, run_scratch
 from transforms.shards.layout import version_lease_uri
 from transforms.storage.sync import syncing
 from transforms.storage.uris import absolute
@@ -45,6 +46,7 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
 
 def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     started_at = time.monotonic()
+    runner = chosen(beam_flags)
     leases = lease_uris(config)
     open_stores(config)
     check_stores(config)
@@ -52,6 +54,7 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     for uri in leases:
         raise_if_held(uri)
     check_run(config)
+    runner.preflight(beam_flags)
     config, splitting = settle_splitting(config)
     check_detection(config)
     resolved, lines = resolve_auto(config)
@@ -61,17 +64,18 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     with contextlib.ExitStack() as held:
         for uri in leases:
             held.enter_context(hold_lease(uri, run_id))
-        direct.prepare(beam_flags)
+        runner.prepare(beam_flags)
         with run_scratch(config.run.scratch_path, run_id) as scratch:
             # Beam takes two seconds to import: the lease is held before.
             from beam_pipeline.prepared_run import PreparedRun  # noqa: PLC0415
 
-            run = PreparedRun(pipeline, config, scratch, beam_flags, resolved)
+            run = PreparedRun(pipeline, config, scratch, runner.num_workers(beam_flags), resolved)
             run.store()
             prediction = run.predict()
             predicted_at = time.monotonic()
-            with _swept_after_error(leases, run_id, beam_flags):
-                totals = _work(run, config, beam_flags)
+            job = Job(run_id, config.run.scratch_path)
+            with _swept_after_error(leases, run_id, runner.num_workers(beam_flags)):
+                totals = _work(run, config, runner, beam_flags, job)
             for uri in leases:
                 raise_if_lost(uri, run_id)
             ledger = run.verify()
@@ -98,22 +102,26 @@ def lease_uris(config: AnyConfig) -> list[str]:
 
 
 @contextlib.contextmanager
-def _swept_after_error(leases: list[str], run_id: str, beam_flags: list[str]) -> Iterator[None]:
+def _swept_after_error(leases: list[str], run_id: str, workers: int | None) -> Iterator[None]:
     """Remove what worker processes were just writing when an error or a signal ended them."""
     try:
         yield
     except BaseException:
-        if direct.num_workers(beam_flags) is not None:
+        if workers is not None:
             for uri in leases:
                 sweep_while_held(uri, run_id)
         raise
 
 
-def _work(run: PreparedRun, config: AnyConfig, beam_flags: list[str]) -> dict[str, float]:
-    """Run the graph and return the sums of its counters."""
+def _work(
+    run: PreparedRun, config: AnyConfig, runner: Runner, beam_flags: list[str], job: Job
+) -> dict[str, float]:
+    """Run the graphs and return the sums of its counters."""
     try:
         with ProgressDisplay(run.progress_folder, interval_seconds=config.run.progress_interval_s):
-            direct.run(run.build, beam_flags)
+            with contextlib.closing(run.graphs()) as graphs:
+                for build in graphs:
+                    runner.run(build, beam_flags, job)
             flush_counts()
         return read_totals(run.progress_folder)
     finally:

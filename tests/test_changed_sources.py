@@ -94,7 +94,7 @@ def begin_as_if_killed(run: Curated, scratch: Path) -> None:
     values = {"splitting_algorithm": "fixed-stride", **{key: int(stride[key]) for key in stride}}
     config = load_config("split", {**paths, **values}, {})
     assert isinstance(config, SplitConfig)
-    context = prepare_split(config, scratch=scratch, beam_flags=[], resolved={}).context
+    context = prepare_split(config, scratch=scratch, workers=None, resolved={}).context
     assert [video.rel for video in begin_selection(config.input, context)] == ["a.mp4", "b.mp4"]
 
 

@@ -56,7 +56,7 @@ def context_of(run: Curated, scratch: Path) -> RunContext:
     paths = {"input_video_path": str(run.raw), "output_clip_path": str(run.out)}
     config = load_config("split", {**paths, **OPTIONS}, {})
     assert isinstance(config, SplitConfig)
-    return prepare_split(config, scratch=scratch, beam_flags=[], resolved={}).context
+    return prepare_split(config, scratch=scratch, workers=None, resolved={}).context
 
 
 def test_a_finished_run_misses_nothing(run: Curated) -> None:

@@ -159,7 +159,7 @@ class TestCutAfterAnError:
         paths = {"input_video_path": str(raw), "output_clip_path": str(out)}
         config = load_config("curate", {**paths, **OPTIONS}, {})
         assert isinstance(config, CurateConfig)
-        prepared = prepare_split(config, scratch=tmp_path / "s", beam_flags=[], resolved={})
+        prepared = prepare_split(config, scratch=tmp_path / "s", workers=None, resolved={})
         # Without a run there is no lease to renew.
         return replace(prepared, context=replace(prepared.context, run_id=""))
 

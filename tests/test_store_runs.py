@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,6 @@ from store_servers import (
     OTHER,
     OWNER,
     READ,
-    WRITE,
-    GcsServer,
     S3Server,
     profiles_file,
 )

@@ -16,6 +16,8 @@ from pathlib import Path
 from transforms.errors import CurateError
 
 _WRITE_EVERY_SECONDS = 0.5
+MOMENT = "first_"
+"""Names that begin so are moments, seconds since the epoch: the earliest counts, not the sum."""
 
 
 class Counters:
@@ -36,8 +38,17 @@ class Counters:
         self._path = Path(folder) / f"{socket.gethostname()}-{self.pid}-{uuid.uuid4().hex}.jsonl"
         self._lock = threading.Lock()
         self._waiting: Counter[str] = Counter()
+        self._moments: set[str] = set()
         self._written_at = 0.0
         self._timer: threading.Timer | None = None
+
+    def mark(self, name: str) -> None:
+        """Note when something came about for the first time in this process."""
+        with self._lock:
+            if name not in self._moments:
+                self._moments.add(name)
+                self._waiting.update({MOMENT + name: time.time()})
+                self._write()
 
     def add(self, **deltas: float) -> None:
         """Add to the counters, e.g. ``add(clips_written=1, seconds_cut=10.0)``."""
@@ -98,12 +109,25 @@ _counters_lock = threading.Lock()
 
 def count(folder: str, **deltas: float) -> None:
     """Add to this process's counters in ``folder``; callable from any thread."""
+    _counters_in(folder).add(**deltas)
+
+
+def _counters_in(folder: str) -> Counters:
     with _counters_lock:
         counters = _counters.get(folder)
         # A forked child has its parent's counters; it needs a file of its own.
         if counters is None or counters.pid != os.getpid():
             counters = _counters[folder] = Counters(folder)
-    counters.add(**deltas)
+    return counters
+
+
+def mark_first(folder: str, name: str) -> None:
+    """Note when something came about for the first time, e.g. ``mark_first(folder, "clip")``.
+
+    What is read back under ``first_{name}`` is the earliest such moment of all processes, by the
+    clocks of their machines. Callable from any thread.
+    """
+    _counters_in(folder).mark(name)
 
 
 def flush_counts() -> None:
@@ -129,7 +153,7 @@ class TotalsReader:
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
         self._offsets: dict[Path, int] = {}
-        self._totals: Counter[str] = Counter()
+        self._totals: dict[str, float] = {}
 
     def read(self) -> dict[str, float]:
         """Return the totals so far; empty while there is no file."""
@@ -141,8 +165,24 @@ class TotalsReader:
             whole = data[: data.rfind(b"\n") + 1]
             self._offsets[path] = self._offsets.get(path, 0) + len(whole)
             for line in whole.splitlines():
-                self._totals.update(json.loads(line))
+                add_totals(self._totals, json.loads(line))
         return dict(self._totals)
+
+
+def add_totals(totals: dict[str, float], more: dict[str, float]) -> None:
+    """Add counters to ``totals``; of moments the earliest stays.
+
+    Example:
+        >>> totals = {"clips_written": 2, "first_clip": 20.0}
+        >>> add_totals(totals, {"clips_written": 1, "first_clip": 10.0})
+        >>> totals
+        {'clips_written': 3, 'first_clip': 10.0}
+    """
+    for name, value in more.items():
+        if name.startswith(MOMENT):
+            totals[name] = min(totals.get(name, value), value)
+        else:
+            totals[name] = totals.get(name, 0) + value
 
 
 def read_totals(folder: str) -> dict[str, float]:

@@ -59,9 +59,7 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     paths = (str(config.input.input_video_path), str(config.output.output_clip_path))
     check_input(config.input, None if config.run.overwrite else absolute(paths[1]))
     check_apart(*paths, names=("input_video_path", "output_clip_path"))
-    prepared = prepare_split(
-        config, scratch=Path(tempfile.gettempdir()), beam_flags=[], resolved={}
-    )
+    prepared = prepare_split(config, scratch=Path(tempfile.gettempdir()), workers=None, resolved={})
     for warning in prepared.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     selection = select_videos(config.input, prepared.context)

@@ -33,6 +33,8 @@ class RunFacts:
     resolved: str
     """JSON object: option to what ``auto`` became and why."""
     embedding_algorithm: str
+    is_wave: bool = False
+    """Whether this is one wave of several: the summary is written behind the last one."""
 
 
 def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
@@ -46,6 +48,8 @@ def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
     """
     raise_if_lost(lease_uri(context.root), context.run_id)
     current = read_json_if_there(current_run_uri(context.root))
+    if current is None and facts.is_wave:
+        return context.run_id
     if current is None:
         _restore_summary(context.root, facts)
         return context.run_id
@@ -54,10 +58,12 @@ def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
     def see_chunks(rel: str, records: list[dict[str, Any]]) -> None:
         sums[rel] = sum_up(records)
 
-    ledger = read_ledger(context.root, selected_videos(current), see_chunks)
+    seen = None if facts.is_wave else see_chunks
+    ledger = read_ledger(context.root, selected_videos(current), seen)
     raise_if_false(ledger)
     minutes = (time.time() - facts.started_at) / 60
-    _write_summary(context.root, run_fields(current, minutes), facts, sums)
+    if not facts.is_wave:
+        _write_summary(context.root, run_fields(current, minutes), facts, sums)
     _file_run(context, current, ledger, minutes)
     return context.run_id
 

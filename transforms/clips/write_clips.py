@@ -19,7 +19,7 @@ from transforms.failures import write_failure
 from transforms.json_files import read_json_if_there
 from transforms.layout import lease_uri, meta_uri
 from transforms.lease import raise_if_lost
-from transforms.progress import count
+from transforms.progress import count, mark_first
 from transforms.records import Clip, Failure
 from transforms.run_context import RunContext
 
@@ -88,6 +88,8 @@ def _write(clip: Clip, tally: ChunkTally, context: RunContext) -> None:
             clips_rejected=int(not kept),
             bytes_written=meta["num_bytes"],
         )
+        if kept:
+            mark_first(context.progress_folder, "clip")
 
 
 def _write_failed(clip: Clip, failure: Failure, tally: ChunkTally, context: RunContext) -> None:

@@ -158,6 +158,9 @@ class PerformanceStats(Document):
     """How long the run took."""
     stage_seconds: StageSeconds = ours()
     """Where the time went."""
+    seconds_to_first: dict[Literal["clip", "shard", "listed_shard"], float] = ours(unit="seconds")
+    """From the start of the command to the first committed clip, to the first shard whose tars are
+    there, and to when ``wdinfo.json`` named it; each only when this run made one."""
     counters: dict[str, float] = ours()
     """Sums over all workers: numbers of things done."""
     schema_version: SchemaVersion = ours()

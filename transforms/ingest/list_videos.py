@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from transforms.errors import UsageError
 from transforms.json_files import read_json
 from transforms.records import Video
 from transforms.section import Section, option
-from transforms.storage.interface import ObjectStat
+from transforms.storage.interface import ObjectStat, Storage
 from transforms.storage.open_storage import storage_for
 from transforms.storage.plain_names import one_line, shown
 from transforms.storage.uris import absolute, is_inside, join, relative, scheme_of
@@ -63,51 +64,38 @@ class Listing:
 
 
 @dataclass
-class _Collector:
-    root: str
-    id_root: str
-    videos: list[Video] = field(default_factory=list)
+class InputNotes:
+    """What a listing leaves out, filled while it goes on."""
+
     num_sidecars: int = 0
+    """Files left out because their ending says that they are no videos."""
     problems: list[tuple[str, str]] = field(default_factory=list)
+    """(path, reason) of what could not be entered or is no regular file."""
 
     def report(self, uri: str, reason: str) -> None:
+        """Note what is left out, and why."""
         self.problems.append((_as_text(uri), reason))
-
-    def add(self, stat: ObjectStat) -> None:
-        rel = relative(stat.uri, self.root)
-        name = rel.rsplit("/", 1)[-1]
-        problem = _name_problem(rel)
-        if _is_sidecar(name):
-            self.num_sidecars += 1
-        elif problem:
-            self.report(stat.uri, problem)
-        else:
-            source_id = join(self.id_root, rel)
-            self.videos.append(
-                Video(uri=stat.uri, rel=rel, source_id=source_id, num_bytes=stat.num_bytes)
-            )
-
-    def leave_out_collisions(self) -> None:
-        """Leave out videos in a folder that is named like the record of another video.
-
-        The records' folders mirror the input: a file cannot stand where a folder must.
-        """
-        rels = {video.rel for video in self.videos}
-        kept = []
-        for video in self.videos:
-            folders = video.rel.split("/")[:-1]
-            paths = ("/".join(folders[: depth + 1]) for depth in range(len(folders)))
-            records = (path for path in paths if _record_owners(path) & rels)
-            if record := next(records, None):
-                reason = f"lies in {record}, which is named like a record of another video"
-                self.report(video.uri, f"{reason}; rename that folder")
-            else:
-                kept.append(video)
-        self.videos = kept
 
 
 def list_videos(config: VideoInput) -> Listing:
     """Return every input that is worth a try, and what was left out and why.
+
+    Raises:
+        As ``iter_videos``.
+    """
+    notes = InputNotes()
+    videos = tuple(iter_videos(config, notes))
+    return Listing(videos, notes.num_sidecars, tuple(notes.problems))
+
+
+def iter_videos(config: VideoInput, notes: InputNotes) -> Iterator[Video]:
+    """Yield every input that is worth a try, sorted by relative path, one at a time.
+
+    Holds no more of a folder of a million videos than the storage's listing does.
+
+    Args:
+        config: Where the inputs are.
+        notes: Gets what is left out.
 
     Raises:
         UsageError: No input is given, or a listed path lies outside ``input_video_path``.
@@ -122,23 +110,62 @@ def list_videos(config: VideoInput) -> Listing:
     storage = storage_for(uri)
     # A single file is its own root's only entry: its id is made from its full path all the same.
     root = uri.rsplit("/", 1)[0] if storage.exists(uri) else uri
-    collector = _Collector(root=root, id_root=absolute(config.id_root) if config.id_root else root)
+    listed = None
     if config.input_video_list_json_path:
-        for path in _listed_paths(config, root):
-            stat = storage.stat(path)
-            # A pipe would block whoever opens it.
-            if storage.exists(path):
-                collector.add(stat)
-            else:
-                collector.report(path, "is not a regular file")
+        listed = _listed_paths(config, root)
+        stats = _stats(listed, storage, notes)
     elif root != uri:
-        collector.add(storage.stat(uri))
+        stats = iter([storage.stat(uri)])
     else:
-        for stat in storage.list(uri, on_problem=collector.report):
-            collector.add(stat)
-    collector.leave_out_collisions()
-    videos = tuple(sorted(collector.videos, key=lambda video: video.rel))
-    return Listing(videos, collector.num_sidecars, tuple(collector.problems))
+        stats = storage.list(uri, on_problem=notes.report)
+    id_root = absolute(config.id_root) if config.id_root else root
+    is_input = _is_input(storage, root, listed)
+    for stat in stats:
+        rel = relative(stat.uri, root)
+        if _is_sidecar(rel.rsplit("/", 1)[-1]):
+            notes.num_sidecars += 1
+        elif problem := _name_problem(rel) or _collision(rel, is_input):
+            notes.report(stat.uri, problem)
+        else:
+            source_id = join(id_root, rel)
+            yield Video(uri=stat.uri, rel=rel, source_id=source_id, num_bytes=stat.num_bytes)
+
+
+def _stats(paths: list[str], storage: Storage, notes: InputNotes) -> Iterator[ObjectStat]:
+    for path in paths:
+        stat = storage.stat(path)
+        # A pipe would block whoever opens it.
+        if storage.exists(path):
+            yield stat
+        else:
+            notes.report(path, "is not a regular file")
+
+
+def _is_input(storage: Storage, root: str, listed: list[str] | None) -> Callable[[str], bool]:
+    """Return what tells whether a relative path is that of an input."""
+    names = None if listed is None else frozenset(listed)
+
+    def is_input(rel: str) -> bool:
+        uri = join(root, rel)
+        if _is_sidecar(rel.rsplit("/", 1)[-1]) or _name_problem(rel):
+            return False
+        return (names is None or uri in names) and storage.exists(uri)
+
+    return is_input
+
+
+def _collision(rel: str, is_input: Callable[[str], bool]) -> str | None:
+    """Return what is wrong with a video in a folder that is named like another video's record.
+
+    The records' folders mirror the input: a file cannot stand where a folder must.
+    """
+    folders = rel.split("/")[:-1]
+    for depth in range(len(folders)):
+        folder = "/".join(folders[: depth + 1])
+        if any(is_input(owner) for owner in _record_owners(folder)):
+            reason = f"lies in {folder}, which is named like a record of another video"
+            return f"{reason}; rename that folder"
+    return None
 
 
 def _listed_paths(config: VideoInput, root: str) -> list[str]:

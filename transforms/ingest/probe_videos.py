@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import apache_beam as beam
 
@@ -17,6 +16,7 @@ from transforms.media.probing import Prober
 from transforms.progress import count
 from transforms.records import ProbedVideo, Video
 from transforms.run_context import RunContext
+from transforms.scratch import scratch_here
 from transforms.storage.open_storage import storage_for
 
 
@@ -77,7 +77,7 @@ class _ProbeVideos(beam.DoFn):
 
     def _probe_and_count(self, video: Video) -> ProbedVideo:
         if self._prober is None:
-            scratch = Path(self._context.scratch) / f"worker-{os.getpid()}"
+            scratch = scratch_here(self._context.scratch) / f"worker-{os.getpid()}"
             self._prober = Prober(scratch, self._limits)
         before = self._prober.seconds
         probed = probe_video(video, self._prober, self._context)

@@ -105,3 +105,5 @@ class DatasetRun(RoutesHolder):
     """Unique name of the run that holds the dataset's lease; empty outside of a run."""
     routes: tuple[StorageRoute, ...] = ()
     """Whose credentials open input, dataset and duplicates' lists."""
+    is_wave: bool = False
+    """Whether only the clips of the wave in work are packed; what is left comes behind the last."""
