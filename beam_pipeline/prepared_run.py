@@ -19,6 +19,7 @@ from beam_pipeline.prepare import (
     prepare_shard,
     prepare_split,
 )
+from beam_pipeline.prepare_tones import tone_map_fingerprint
 from beam_pipeline.report import (
     dataset_lines,
     first_line,
@@ -84,6 +85,7 @@ class PreparedRun:
             remove_output(root)
         fingerprints = {"spans": self._split.context.spans_fingerprint}
         fingerprints.update(self._split.context.stages)
+        fingerprints.update(tone_map_fingerprint(self._config))
         store_options(
             root,
             RunOptions(self._pipeline, flat(self._config), self._resolved, fingerprints),

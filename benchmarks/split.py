@@ -110,9 +110,9 @@ def compare(job: Job, *, clip_seconds: float, repeats: int) -> int:
     bare = job.ours("bare", *length)
     motion = job.ours("motion", *length, *MOTION)
     everything = job.ours("all", *length, *MOTION, *SCORES, "--generate_previews")
-    floor = _module("split_floor", processes, job, "floor")
+    floor = [*module_command("split_floor", job, "floor"), "--processes", processes]
     floor += ["--clips", str(job.folder / "bare" / "clips")]
-    loop = _module("split_loop", processes, job, "loop")
+    loop = [*module_command("split_loop", job, "loop"), "--processes", processes]
     loop += ["--seconds", f"{job.seconds}", "--clip_seconds", f"{clip_seconds}"]
     costs: dict[str, list[Cost]] = {}
     for _ in range(repeats):
@@ -122,11 +122,11 @@ def compare(job: Job, *, clip_seconds: float, repeats: int) -> int:
         costs.setdefault("all", []).append(job.measure("all", everything))
         costs.setdefault("ffmpeg per clip", []).append(job.measure("loop", loop))
         costs.setdefault("start-up", []).append(job.measure_again(bare))
-    best = {name: _best(found) for name, found in costs.items()}
+    best = {name: best_of(found) for name, found in costs.items()}
     startup = best.pop("start-up")
     for name in ("bare", "motion", "all"):
-        best[name] = _without(best[name], startup)
-    _print_table({name: best[name] for name in ("floor", *(n for n in best if n != "floor"))})
+        best[name] = without(best[name], startup)
+    print_table({name: best[name] for name in ("floor", *(n for n in best if n != "floor"))})
     _print_startup(startup)
     floor_seconds = best["floor"].processor_seconds
     print_parts(job.folder / "all", floor_seconds=floor_seconds)
@@ -152,24 +152,25 @@ def compare_clip_lengths(job: Job, *, repeats: int) -> int:
         for name, command in commands.items():
             costs[name].append(job.measure(name, command))
         costs["start-up"].append(job.measure_again(commands["3 s"]))
-    best = {name: _best(found) for name, found in costs.items()}
+    best = {name: best_of(found) for name, found in costs.items()}
     startup = best.pop("start-up")
-    best = {name: _without(cost, startup) for name, cost in best.items()}
-    _print_table(best)
+    best = {name: without(cost, startup) for name, cost in best.items()}
+    print_table(best)
     _print_startup(startup)
     ratio = best["3 s"].processor_seconds / best["30 s"].processor_seconds
     print(f"3 s / 30 s in processor time: {ratio:.3f} (target: at most {TARGET_OF_SHORT_CLIPS})")
     return int(ratio > TARGET_OF_SHORT_CLIPS)
 
 
-def _module(module: str, processes: str, job: Job, name: str) -> list[str]:
+def module_command(module: str, job: Job, name: str) -> list[str]:
+    """Return the command of another benchmark on the sources, which fills folder ``name``."""
     return [
-        *(sys.executable, "-m", f"benchmarks.{module}", "--processes", processes),
+        *(sys.executable, "-m", f"benchmarks.{module}"),
         *("--sources", str(job.sources), "--folder", str(job.folder / name)),
     ]
 
 
-def _best(costs: Sequence[Cost]) -> Cost:
+def best_of(costs: Sequence[Cost]) -> Cost:
     """Return the least processor and wall time, and the largest memory, of several runs."""
     return dataclasses.replace(
         min(costs, key=lambda cost: cost.processor_seconds),
@@ -178,7 +179,8 @@ def _best(costs: Sequence[Cost]) -> Cost:
     )
 
 
-def _without(cost: Cost, startup: Cost) -> Cost:
+def without(cost: Cost, startup: Cost) -> Cost:
+    """Return the cost without that of starting up."""
     return dataclasses.replace(
         cost,
         processor_seconds=cost.processor_seconds - startup.processor_seconds,
@@ -186,7 +188,7 @@ def _without(cost: Cost, startup: Cost) -> Cost:
     )
 
 
-def _print_table(rows: dict[str, Cost]) -> None:
+def print_table(rows: dict[str, Cost]) -> None:
     """Print one line per row, times relative to the first one too."""
     first = next(iter(rows.values()))
     print(f"{'':16}{'processor s':>12}{'ratio':>7}{'wall s':>9}{'ratio':>7}{'peak MB':>9}")

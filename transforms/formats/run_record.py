@@ -16,7 +16,7 @@ from transforms.formats.document import (
     ours,
 )
 
-FingerprintName = Literal["spans"] | ClipStage
+FingerprintName = Literal["spans", "tone_map"] | ClipStage
 
 
 class AutoChoice(Document):
@@ -40,7 +40,8 @@ class StoredOptions(Document):
     resolved: dict[str, AutoChoice] = ours()
     """What became of options that are ``auto``."""
     fingerprints: dict[FingerprintName, Fingerprint] = ours()
-    """Fingerprint of the spans and of every stage that was ever on in this output."""
+    """Fingerprint of the spans, of every stage that was ever on in this output, and of the rule by
+    which high dynamic range is tone-mapped."""
     schema_version: SchemaVersion = ours()
     """Version of this format."""
 

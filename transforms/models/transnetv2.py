@@ -49,7 +49,7 @@ class ShotScorer:
         import torch  # noqa: PLC0415 - an extra; the graph is built without it
 
         self._network = load_network(weights).to(device)
-        self._device = device
+        self.device = device
         self._threads = num_threads
         self.seconds = 0.0
         """What the network took so far: processor time; on a GPU, time that passed."""
@@ -60,7 +60,7 @@ class ShotScorer:
 
     def score(self, windows: Iterable[Frames]) -> Iterator[Scores]:
         """Yield the scores of each window's frames, in order; few windows are held at a time."""
-        if self._device != "cpu":
+        if self.device != "cpu":
             yield from self._score_on_gpu(windows)
             return
         waiting = iter(windows)
@@ -95,7 +95,7 @@ class ShotScorer:
         import torch  # noqa: PLC0415
 
         with torch.inference_mode():
-            frames = torch.from_numpy(np.ascontiguousarray(windows)).to(self._device)
+            frames = torch.from_numpy(np.ascontiguousarray(windows)).to(self.device)
             scores: Scores = self._network(frames).sigmoid().cpu().numpy()
         return scores
 

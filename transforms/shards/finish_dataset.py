@@ -108,14 +108,8 @@ def finish_dataset(
     # Only the whole dataset's: a wave has not looked at all commits.
     dropped = {} if run.is_wave else _write_dropped(failed, run)
     _remove_replaced(bins, run, state)
-    # Every shard is committed: what lies there is of runs that were killed.
-    shutil.rmtree(staging_folder(run), ignore_errors=True)
-    with contextlib.suppress(OSError):
-        # Unless another version of the dataset is in work.
-        staging_folder(run).parent.rmdir()
-    warnings = tuple(_warnings(bins))
-    for warning in warnings:
-        _logger.warning(warning)
+    _remove_staging(run)
+    warnings = _told_warnings(bins)
     return DatasetSummary(
         dataset_uri=dataset_uri(run),
         num_bins=len(bins),
@@ -222,6 +216,21 @@ def _remove_replaced(bins: dict[str, _Bin], run: DatasetRun, state: DatasetState
                 uri = wdinfo_uri(run, plan.bin_path)
                 storage_for(uri).delete(uri)
         remove_generation(run, generation)
+
+
+def _remove_staging(run: DatasetRun) -> None:
+    """Remove tars in work: every shard is committed, so they are of runs that were killed."""
+    shutil.rmtree(staging_folder(run), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        # Unless another version of the dataset is in work.
+        staging_folder(run).parent.rmdir()
+
+
+def _told_warnings(bins: dict[str, _Bin]) -> tuple[str, ...]:
+    warnings = tuple(_warnings(bins))
+    for warning in warnings:
+        _logger.warning(warning)
+    return warnings
 
 
 def _warnings(bins: dict[str, _Bin]) -> Iterable[str]:
