@@ -15,7 +15,7 @@ from transforms.storage.block_reader import BlockReader
 from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.routes import StorageRoute
-from transforms.storage.s3_body import PinnedObject, download, read_whole
+from transforms.storage.s3_body import PinnedObject, download, read_whole, told_size
 from transforms.storage.s3_client import client_for
 from transforms.storage.s3_errors import http_status, named_errors
 from transforms.storage.s3_upload import Upload
@@ -63,7 +63,7 @@ class S3Storage:
             found = self._client.head_object(**_where(uri))
         return ObjectStat(
             uri=uri,
-            num_bytes=found["ContentLength"],
+            num_bytes=told_size(found, uri),
             version=found["ETag"],
             modified_at=found["LastModified"].timestamp(),
         )
