@@ -1,4 +1,4 @@
-"""The client's side of a fault proxy: what is read from it and sent to it, whole or broken."""
+"""The two sides of a fault proxy: to the client, whole or broken, and to the server."""
 
 from __future__ import annotations
 
@@ -96,6 +96,49 @@ class ClientConnection:
         sock = self._writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
+
+
+class ServerConnection:
+    """The server's side of one request.
+
+    Not a stream of asyncio's, which loses an answer that a server sends before it resets.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+        self._got = b""
+
+    async def connect(self, port: int) -> None:
+        """Connect to the server on this machine."""
+        await self._loop.sock_connect(self._sock, ("127.0.0.1", port))
+
+    async def send(self, data: bytes) -> None:
+        """Send; a server that has heard enough has said why before it closed."""
+        with contextlib.suppress(ConnectionError):
+            await self._loop.sock_sendall(self._sock, data)
+
+    async def head(self) -> bytes:
+        """Return the first head that comes, with the empty line; what came of it at the end."""
+        while b"\r\n\r\n" not in self._got and await self._receive():
+            pass
+        head, end, self._got = self._got.partition(b"\r\n\r\n")
+        return head + end
+
+    async def rest(self) -> bytes:
+        """Return all that comes till the server closes."""
+        while await self._receive():
+            pass
+        return self._got
+
+    async def _receive(self) -> bool:
+        try:
+            data = await self._loop.sock_recv(self._sock, 1 << 18)
+        except ConnectionResetError:
+            return False
+        self._got += data
+        return bool(data)
 
 
 def answer_head(answer: Answer) -> bytes:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Iterator
 
-from fault_connection import ClientConnection, answer_head, is_header
+from fault_connection import ClientConnection, ServerConnection, answer_head, is_header
 from fault_rules import Answer, Fault, LoseAnswer, Request, ResetBefore, ResetUpload, Rule
 from store_servers import free_port
 
@@ -114,25 +115,20 @@ class FaultProxy:
 
     async def _ask(self, client: ClientConnection) -> tuple[bytes, bytes] | None:
         """Return head and raw body of the server's answer, None: it is down."""
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._upstream)
-        except OSError:
-            return None
-        try:
-            # One request is all.
-            lines = client.head.split(b"\r\n")[:-2]
-            lines = [one for one in lines if not is_header(one, b"connection")]
-            writer.write(b"\r\n".join([*lines, b"Connection: close", b"", b""]))
-            # A server may refuse before it has the body; then it must not be sent.
-            refused = b""
-            if client.waits:
-                refused = await reader.readuntil(b"\r\n\r\n")
-            if not refused or refused.split(b" ", 2)[1] == b"100":
-                refused = b""
-                writer.write(await client.body())
-            head, end, body = (refused + await reader.read(-1)).partition(b"\r\n\r\n")
-            return (head + end, body) if end else None
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return None
-        finally:
-            writer.close()
+        lines = client.head.split(b"\r\n")[:-2]
+        lines = [one for one in lines if not is_header(one, b"connection")]
+        with socket.socket() as sock:
+            server = ServerConnection(sock)
+            try:
+                await server.connect(self._upstream)
+                # One request is all.
+                await server.send(b"\r\n".join([*lines, b"Connection: close", b"", b""]))
+                refused = await server.head() if client.waits else b""
+                # A server may refuse before it has the body; then it must not be sent.
+                if not refused or refused.split(b" ", 2)[1] == b"100":
+                    refused = b""
+                    await server.send(await client.body())
+                head, end, body = (refused + await server.rest()).partition(b"\r\n\r\n")
+            except ConnectionError:
+                return None
+        return (head + end, body) if end else None
