@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
-from beam_pipeline.scratch import new_run_id, run_scratch
+from beam_pipeline.scratch import archive_folder_name, new_run_id, run_scratch
 from beam_pipeline.settled import complete, updated
 from transforms.archives.download import download
 from transforms.archives.pack import Tree, pack
@@ -23,6 +23,7 @@ from transforms.errors import PreflightError, UsageError
 from transforms.ingest.presigned import PresignedUrls
 from transforms.section import Section
 from transforms.storage.interface import StorageError
+from transforms.storage.uris import absolute
 
 _INPUT, _OUTPUT = "input_presigned_s3_url", "output_presigned_s3_url"
 _PARTS = "output_presigned_multipart"
@@ -53,13 +54,24 @@ def run_with_archives(
     """
     for name, url in _urls(config.presigned):
         check_url(url, name=name)
-    with run_scratch(config.run.scratch_path, new_run_id()) as scratch:
+    with run_scratch(config.run.scratch_path, _scratch_name(config)) as scratch:
         local = _with_folders(config, scratch)
         status = run(local)
         if sends_output and config.presigned.has_output:
             is_kept = config.output.output_clip_path is not None
             _send_output(local, scratch / "output.zip", is_kept=is_kept)
     return status
+
+
+def _scratch_name(config: SplitConfig | CurateConfig) -> str:
+    """Return the name of the run's scratch folder for archives.
+
+    Where an output is gone on with, the videos must lie where they lay: plans name their paths.
+    """
+    url, output = config.presigned.input_url, config.output.output_clip_path
+    if url is None or output is None:
+        return new_run_id()
+    return archive_folder_name(shown_url(url), absolute(output))
 
 
 def _urls(presigned: PresignedUrls) -> Iterator[tuple[str, str]]:
@@ -85,7 +97,7 @@ def _with_folders(config: SplitConfig | CurateConfig, scratch: Path) -> SplitCon
         changed["input"] = updated(
             config.input,
             input_video_path=str(_fetched(url, scratch)),
-            # The folder is another one in each run, the ids must not be.
+            # The folder is another one for each output, the ids must not be.
             id_root=config.input.id_root or shown_url(url),
         )
     if config.output.output_clip_path is None:

@@ -91,9 +91,9 @@ class Rule:
         return takes
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """One request that came."""
+    """One request that came; what is told of its answer is so before the client has any of it."""
 
     method: str
     path: str
@@ -101,10 +101,10 @@ class Request:
     query: str
     range: str
     """The header, empty without one."""
-    num_sent: int
-    """Bytes of its body."""
-    status: int
-    """Of the answer that was on its way, 0: none was."""
-    num_received: int
-    """Bytes of body sent to the client."""
     fault: Fault | None
+    num_sent: int = 0
+    """Bytes of its body."""
+    status: int = 0
+    """Of the answer that was on its way, 0: none was."""
+    num_received: int = 0
+    """Bytes of body sent to the client."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ BODY = bytes(range(256)) * 400
 class Handler(http.server.BaseHTTPRequestHandler):
     """Answers GET with ``BODY`` and notes what is put."""
 
+    protocol_version = "HTTP/1.1"
     put: list[bytes]
 
     def do_GET(self) -> None:
@@ -37,6 +39,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self.put.append(self.rfile.read(int(self.headers["Content-Length"])))
         self._answer(200, b"stored")
+
+    def handle_expect_100(self) -> bool:
+        if "X-Refuse" in self.headers:
+            self._answer(412, b"")
+            return False
+        return super().handle_expect_100()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -127,6 +135,19 @@ def test_a_stall_is_silent(proxy: FaultProxy) -> None:
     with pytest.raises(ConnectionResetError):
         ask(proxy)
     assert time.monotonic() - started > 0.5
+
+
+def test_a_server_that_refuses_before_the_body_is_heard(proxy: FaultProxy) -> None:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+        head = "PUT / HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\nX-Refuse: 1\r\n\r\n"
+        sock.sendall(head.encode())
+        assert sock.recv(100).startswith(b"HTTP/1.1 412")
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+        sock.sendall(head.replace("X-Refuse", "X-Accept").encode())
+        assert sock.recv(100).startswith(b"HTTP/1.1 100 ")
+        sock.sendall(b"12345")
+        assert sock.recv(100).startswith(b"HTTP/1.1 200")
+    assert Handler.put == [b"12345"]
 
 
 def test_a_server_that_is_down_looks_down() -> None:

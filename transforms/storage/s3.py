@@ -15,9 +15,9 @@ from transforms.storage.block_reader import BlockReader
 from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.routes import StorageRoute
-from transforms.storage.s3_body import PinnedObject, download, read_whole
+from transforms.storage.s3_body import PinnedObject, download, read_whole, told_size
 from transforms.storage.s3_client import client_for
-from transforms.storage.s3_errors import http_status, named_errors
+from transforms.storage.s3_errors import file_errors, http_status, named_errors
 from transforms.storage.s3_upload import Upload
 from transforms.storage.uris import bucket_and_key, join
 
@@ -63,7 +63,7 @@ class S3Storage:
             found = self._client.head_object(**_where(uri))
         return ObjectStat(
             uri=uri,
-            num_bytes=found["ContentLength"],
+            num_bytes=told_size(found, uri),
             version=found["ETag"],
             modified_at=found["LastModified"].timestamp(),
         )
@@ -164,14 +164,9 @@ class S3Storage:
         """Download the object into scratch; remove the copy at the context's end."""
         path = scratch / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{_tail(uri)}"
         try:
-            with self._errors(uri):
-                try:
-                    scratch.mkdir(parents=True, exist_ok=True)
-                    download(self._client, *bucket_and_key(uri), str(path))
-                except OSError as error:
-                    raise StorageError(
-                        f"{uri}: cannot be copied to {scratch}: {error.strerror}"
-                    ) from error
+            with self._errors(uri), file_errors(f"{uri}: cannot be copied to {scratch}"):
+                scratch.mkdir(parents=True, exist_ok=True)
+                download(self._client, *bucket_and_key(uri), str(path))
             yield path
         finally:
             path.unlink(missing_ok=True)
@@ -188,11 +183,9 @@ class S3Storage:
         return named_errors(uri, profile=self._route.profile, endpoint=endpoint)
 
     def _store(self, uri: str, data: bytes | Path, condition: dict[str, str]) -> bool:
-        with self._errors(uri):
-            try:
-                return Upload(self._client, *bucket_and_key(uri), condition).store(data)
-            except OSError as error:
-                raise StorageError(f"{uri}: {data!s}: {error.strerror or error}") from error
+        source = f"{uri}: {data}" if isinstance(data, Path) else uri
+        with self._errors(uri), file_errors(source):
+            return Upload(self._client, *bucket_and_key(uri), condition).store(data)
 
     def _delete(self, bucket: str, uris: Sequence[str]) -> None:
         keys = [bucket_and_key(uri)[1] for uri in uris]

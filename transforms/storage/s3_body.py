@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from transforms.storage.interface import StorageError, StoreAwayError
@@ -140,7 +140,18 @@ class PinnedObject:
     def _asked_size(self) -> int:
         pinned = {} if self._etag is None else {"IfMatch": self._etag}
         head = self._client.head_object(Bucket=self._bucket, Key=self._key, **pinned)
-        return int(head["ContentLength"])
+        return told_size(head, self._name)
+
+
+def told_size(head: Mapping[str, Any], uri: str) -> int:
+    """Return an object's size in bytes, from the answer to HEAD.
+
+    Raises:
+        StorageError: The store does not tell it.
+    """
+    if "ContentLength" not in head:
+        raise StorageError(f"{uri}: the store does not tell the size (no Content-Length)")
+    return int(head["ContentLength"])
 
 
 def read_whole(client: Any, bucket: str, key: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transforms.errors import PreflightError
 from transforms.storage.routes import StorageRoute
-from transforms.storage.s3_profiles import S3Access, resolve
+from transforms.storage.s3_profiles import S3Access, file_of, resolve
 
 if TYPE_CHECKING:
     import boto3
@@ -37,7 +37,7 @@ def client_for(route: StorageRoute, *, hasty: bool = False) -> Any:
     """
     # A client that a forked process inherits would share its connections.
     with _making:
-        return _client(route.profile, route.credentials_file, hasty, os.getpid())
+        return _client(route.profile, file_of(route), hasty, os.getpid())
 
 
 @functools.cache

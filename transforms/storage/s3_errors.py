@@ -90,6 +90,20 @@ def named_errors(uri: str, *, profile: str, endpoint: str) -> Iterator[None]:
         raise _broken(place, error) from None
 
 
+@contextlib.contextmanager
+def file_errors(what: str) -> Iterator[None]:
+    """Raise what local files refuse inside the context as a StorageError that begins with this."""
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
+    try:
+        yield
+    except OSError as error:
+        # Some of boto3's own are OSErrors too: a read that takes too long, for one.
+        if isinstance(error, BotoCoreError):
+            raise
+        raise StorageError(f"{what}: {error.strerror or error}") from error
+
+
 def error_code(error: ClientError) -> str:
     """Return the store's code, for example ``NoSuchKey``; an HTTP status where it gave none."""
     code = str(error.response.get("Error", {}).get("Code", ""))

@@ -49,16 +49,23 @@ def credentials_file() -> str | None:
     return DEFAULT_FILE if os.path.isfile(DEFAULT_FILE) else None
 
 
+def file_of(route: StorageRoute) -> str | None:
+    """Return the credentials file in which the route's profile stands on this machine.
+
+    It is the one that the route names; where that is not there, the one of this process, since
+    another machine may keep the same file somewhere else. None: the AWS chain is asked.
+    """
+    path, own = route.credentials_file, credentials_file()
+    return own if path is None or (own is not None and not os.path.isfile(path)) else path
+
+
 def resolve(route: StorageRoute) -> S3Access:
     """Return what the profile of a route stands for.
 
     Raises:
         PreflightError: The credentials file or the profile is not there, or lacks a key.
     """
-    path, own = route.credentials_file, credentials_file()
-    if path is None or (own is not None and not os.path.isfile(path)):
-        # Another machine may keep the same file somewhere else.
-        path = own
+    path = file_of(route)
     if path is not None:
         return _from_file(path, route.profile)
     return S3Access(
