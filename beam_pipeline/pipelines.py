@@ -32,7 +32,7 @@ def split(
     context = prepared.context
     return (
         root
-        | ListVideos(config.input, context, is_wave=prepared.is_selected)
+        | ListVideos(config.input.anywhere(), context, is_wave=prepared.is_selected)
         | ProbeVideos(prepared.cut.limits, context)
         | split_videos(config, prepared)
         | PlanChunks(config.chunking, context)
@@ -77,7 +77,7 @@ def _shard_on(
     return (
         signal
         | ShardClips(prepared.settings, prepared.dataset)
-        | "KeepSummary" >> beam.Map(_keep_summary, str(prepared.summary_path))
+        | "KeepSummary" >> beam.Map(_keep_summary, prepared.summary_uri)
     )
 
 

@@ -14,6 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from beam_pipeline import pipelines
 from beam_pipeline.config import CurateConfig, load_config
 from beam_pipeline.prepare import prepare_shard, prepare_split
+from beam_pipeline.run_place import RunPlace
 from transforms.filters.motion import FilterMotion
 
 Build = Callable[[Any], object]
@@ -44,8 +45,8 @@ def build_with(tmp_path: Path, algorithm: str) -> Build:
         {},
     )
     assert isinstance(config, CurateConfig)
-    split = prepare_split(config, scratch=tmp_path, beam_flags=[], resolved={})
-    shard = prepare_shard(config, scratch=tmp_path)
+    split = prepare_split(config, RunPlace.here(tmp_path), {})
+    shard = prepare_shard(config, RunPlace.here(tmp_path))
     return lambda root: pipelines.curate(root, config, split, shard)
 
 
