@@ -86,7 +86,7 @@ def _multiply(template: Tree, tree: Tree, num_videos: int) -> None:
         for parent in ("processed_videos", "processed_clip_chunks"):
             (tree.out / parent / folder).mkdir(parents=True)
         (tree.raw / folder).mkdir()
-    numbers = random.Random(1)  # noqa: S311 - ids that differ, no secrets
+    numbers = random.Random(1)
     for rel in rels:
         files.write(rel, numbers)
     (tree.out / "runs" / "options.json").write_text(
