@@ -35,6 +35,7 @@ setup(
     package_data={
         "configs": ["*.yaml", "*.json"],
         "beam_pipeline": ["py.typed"],
+        "runners.slurm": ["*.sh"],
         "transforms.shots": ["*.json"],
     },
     install_requires=[
