@@ -33,10 +33,12 @@ def split(
     return (
         root
         | ListVideos(config.input.anywhere(), context, is_wave=prepared.is_selected)
+        # Probing and planning cost a few requests per video: not all of them in one worker.
+        | "SpreadVideos" >> beam.Reshuffle()
         | ProbeVideos(prepared.cut.limits, context)
         | split_videos(config, prepared)
         | PlanChunks(config.chunking, context)
-        # The one planned break: runs of one long video spread over all workers.
+        # The break that matters: runs of one long video spread over all workers.
         | beam.Reshuffle()
         | CutChunks(prepared.cut, context)
         | FilterMotion(config.motion)

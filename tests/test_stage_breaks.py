@@ -70,10 +70,11 @@ def test_a_clip_is_cut_filtered_and_written_in_one_stage(build: Build) -> None:
     assert "FilterMotion" in stages[stage_of("CutChunks", stages)]
 
 
-def test_what_comes_before_the_plan_is_one_stage(build: Build) -> None:
+def test_videos_spread_before_they_are_probed_and_runs_before_they_are_cut(build: Build) -> None:
     stages = fused_stages(build)
-    assert stage_of("ListVideos", stages) == stage_of("PlanChunks", stages)
-    assert stage_of("PlanChunks", stages) != stage_of("CutChunks", stages)
+    assert stage_of("ProbeVideos", stages) == stage_of("PlanChunks", stages)
+    in_order = ("ListVideos", "PlanChunks", "CutChunks")
+    assert len({stage_of(step, stages) for step in in_order}) == 3
 
 
 def test_detecting_shots_adds_two_breaks_and_none_behind_the_plan(
@@ -84,9 +85,15 @@ def test_detecting_shots_adds_two_breaks_and_none_behind_the_plan(
     assert stage_of("DetectShots/DecodeSegments", stages) == stage_of(
         "DetectShots/StoreScores", stages
     )
-    in_order = ("ListVideos", "DetectShots/DecodeSegments", "PlanChunks", "CutChunks")
-    assert len({stage_of(step, stages) for step in in_order}) == 4
-    assert stage_of("DetectShots/PlanSegments", stages) == stage_of("ListVideos", stages)
+    in_order = (
+        "ListVideos",
+        "ProbeVideos",
+        "DetectShots/DecodeSegments",
+        "PlanChunks",
+        "CutChunks",
+    )
+    assert len({stage_of(step, stages) for step in in_order}) == 5
+    assert stage_of("DetectShots/PlanSegments", stages) == stage_of("ProbeVideos", stages)
 
 
 def test_a_reshuffle_between_cut_and_write_is_noticed(
