@@ -36,6 +36,7 @@ setup(
     package_data={
         "configs": ["*.yaml", "*.json"],
         "beam_pipeline": ["py.typed"],
+        "runners.slurm": ["*.sh"],
         "transforms.shots": ["*.json"],
     },
     install_requires=[

@@ -15,7 +15,6 @@ from beam_pipeline.config import CurateConfig, SplitConfig
 from beam_pipeline.network_cost import NetworkCost, network_cost
 from beam_pipeline.prediction import Prediction, predict, with_detection
 from beam_pipeline.prepare import PreparedSplit
-from beam_pipeline.scratch import scratch_root
 from transforms.clips.plan import read_plan
 from transforms.errors import MediaError
 from transforms.ingest.list_videos import Listing
@@ -26,6 +25,7 @@ from transforms.media.probing import Prober
 from transforms.media.slots import num_slots
 from transforms.records import ProbedVideo, SplitVideo, Video
 from transforms.run_context import RunContext
+from transforms.scratch import scratch_root
 from transforms.shots.detection_settings import WINDOWS_PER_SEGMENT
 from transforms.shots.fixed_stride import split_fixed_stride
 from transforms.shots.splitting import Splitting

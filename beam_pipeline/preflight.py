@@ -7,12 +7,12 @@ import uuid
 from pathlib import Path
 
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
-from beam_pipeline.scratch import scratch_root
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.known_videos import find_inputs, has_known_videos
 from transforms.ingest.list_videos import VideoInput, list_videos
 from transforms.layout import METAS, summary_uri
 from transforms.machine_locks import lock_folder
+from transforms.scratch import scratch_root
 from transforms.storage.interface import StorageError
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.open_storage import storage_for

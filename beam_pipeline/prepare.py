@@ -7,12 +7,12 @@ import json
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
 from beam_pipeline.routes import routes_of
+from beam_pipeline.run_place import RunPlace
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
@@ -59,8 +59,8 @@ class PreparedShard:
 
     settings: ShardSettings
     dataset: DatasetRun
-    summary_path: Path
-    """Local file that receives the DatasetSummary as JSON."""
+    summary_uri: str
+    """File that receives the DatasetSummary as JSON."""
 
 
 def look_settings(config: SplitLike) -> LookSettings:
@@ -177,15 +177,12 @@ def spans_fingerprint(config: SplitLike) -> str:
     )
 
 
-def prepare_split(
-    config: SplitLike, *, scratch: Path, workers: int | None, resolved: dict[str, Any]
-) -> PreparedSplit:
+def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) -> PreparedSplit:
     """Return what the stages of split share.
 
     Args:
         config: The options.
-        scratch: Local folder for files in work; its name is the run's.
-        workers: Worker processes on one machine; None: none but this one.
+        place: The folders of the run.
         resolved: What ``auto`` became.
 
     Raises:
@@ -194,12 +191,12 @@ def prepare_split(
     """
     encode, warning = resolve_encoder(config.transcode)
     check_encoder(clip_form(config), encode)
-    cut = _cut_settings(config, encode, workers or 1)
+    cut = _cut_settings(config, encode, place.workers or 1)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
-        run_id=scratch.name,
-        scratch=str(scratch),
-        progress_folder=str(scratch / "progress"),
+        run_id=place.run_id,
+        scratch=str(place.scratch),
+        progress_folder=place.progress_folder,
         stages=stage_fingerprints(config, encode, cut.look),
         spans_fingerprint=spans_fingerprint(config),
         retry_failed=config.run.retry_failed,
@@ -232,7 +229,7 @@ def _cut_settings(config: SplitLike, encode: EncodeSettings, workers: int) -> Cu
     )
 
 
-def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
+def prepare_shard(config: ShardLike, place: RunPlace) -> PreparedShard:
     """Return what the stages of shard share."""
     sharding = config.sharding
     if config.run.overwrite:
@@ -249,12 +246,12 @@ def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
             input_root=input_root,
             dataset_root=absolute(str(sharding.output_dataset_path)),
             annotation_version=sharding.annotation_version,
-            progress_folder=str(scratch / "progress"),
-            scratch=str(scratch),
-            run_id=scratch.name,
+            progress_folder=place.progress_folder,
+            scratch=str(place.scratch),
+            run_id=place.run_id,
             routes=routes_of(config),
         ),
-        summary_path=scratch / "dataset.json",
+        summary_uri=place.dataset_summary,
     )
 
 

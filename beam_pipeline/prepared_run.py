@@ -6,7 +6,6 @@ import functools
 import logging
 import time
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig, flat
@@ -27,6 +26,7 @@ from beam_pipeline.report import (
     seconds_to_first,
     write_performance_stats,
 )
+from beam_pipeline.run_place import RunPlace
 from beam_pipeline.stored_options import RunOptions, store_options
 from beam_pipeline.waves import wave_graphs
 from runners.interface import Build
@@ -39,6 +39,7 @@ from transforms.ingest.waves import InputCount, count_inputs
 from transforms.json_files import read_json
 from transforms.shards.dataset_state import check_dataset
 from transforms.shards.ledger import raise_if_unfinished
+from transforms.storage.open_storage import storage_for
 
 _logger = logging.getLogger(__name__)
 
@@ -53,8 +54,7 @@ class PreparedRun:
         self,
         pipeline: str,
         config: AnyConfig,
-        scratch: Path,
-        workers: int | None,
+        place: RunPlace,
         resolved: dict[str, Any],
     ) -> None:
         self._pipeline = pipeline
@@ -62,16 +62,11 @@ class PreparedRun:
         self._resolved = resolved
         self._split: PreparedSplit | None = None
         self._shard: PreparedShard | None = None
-        self.progress_folder = str(scratch / "progress")
+        self.progress_folder = place.progress_folder
         if not isinstance(config, ShardConfig):
-            self._split = prepare_split(
-                config,
-                scratch=scratch,
-                workers=workers,
-                resolved=resolved,
-            )
+            self._split = prepare_split(config, place, resolved)
         if not isinstance(config, SplitConfig):
-            self._shard = prepare_shard(config, scratch=scratch)
+            self._shard = prepare_shard(config, place)
             check_dataset(self._shard.dataset, self._shard.settings)
 
     def store(self) -> None:
@@ -148,7 +143,7 @@ class PreparedRun:
             ledger = read_ledger(root, all_selected_videos(root))
             raise_if_false(ledger)
         # The last step of the shard half writes it, when it has checked plans against commits.
-        if self._shard is not None and not self._shard.summary_path.exists():
+        if self._shard is not None and not _exists(self._shard.summary_uri):
             raise_if_unfinished(self._shard.dataset, self._shard.settings)
         return ledger
 
@@ -163,7 +158,7 @@ class PreparedRun:
             if self._config.run.perf_profile and worked:
                 write_performance_stats(root, totals, seconds, firsts)
         if self._shard is not None:
-            dataset = read_json(str(self._shard.summary_path))
+            dataset = read_json(self._shard.summary_uri)
             # The last of several graphs tells of its own shards alone.
             num_written = int(totals.get("shards_written", 0))
             dataset["num_new_shards"] = max(dataset["num_new_shards"], num_written)
@@ -173,3 +168,7 @@ class PreparedRun:
         what = "finished" if worked else "nothing was left to do"
         print(f"beam-curate {self._pipeline}: {what} ({seconds:.0f} s)")
         print("\n".join(f"  {line}" for line in lines))
+
+
+def _exists(uri: str) -> bool:
+    return storage_for(uri).exists(uri)

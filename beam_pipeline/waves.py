@@ -6,16 +6,18 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from beam_pipeline.config import CurateConfig, SplitConfig
-from beam_pipeline.outlook import Looker, open_looker
 from beam_pipeline.prepare import PreparedShard, PreparedSplit
 from runners.interface import Build
 from transforms.clips.wave_file import remove_wave
 from transforms.errors import MediaError
 from transforms.ingest.probe_videos import probe_video
 from transforms.ingest.waves import Durations, InputCount, begin_wave, iter_waves
+from transforms.media.probing import Prober
+from transforms.media.slots import num_slots
 from transforms.records import Video
 from transforms.run_context import RunContext
 
@@ -38,16 +40,18 @@ def wave_graphs(
     """
     context = split.context
     pack = shard if shard is not None and not shard.settings.reshard else None
-    with open_looker(config, split, num_videos=inputs.num_videos) as looker:
+    # Below the run's own scratch folder: what a kill leaves there is swept.
+    folder, num_children = Path(context.scratch) / "probing", num_slots()
+    with Prober(folder, split.cut.limits, num_children=num_children) as prober:
         waves = iter_waves(
             config.input,
             context,
             wave_hours=config.run.wave_hours,
-            durations=_durations(looker, context),
+            durations=_durations(prober, num_children, context),
         )
         for number, wave in enumerate(waves, start=1):
             # Children that wait for the next wave would take memory from this one.
-            looker.prober.end_children()
+            prober.end_children()
             begin_wave(wave, number, inputs, context)
             yield _graph(config, split, pack, is_wave=True)
     remove_wave(context.root)
@@ -75,15 +79,15 @@ def _graph(
     return build
 
 
-def _durations(looker: Looker, context: RunContext) -> Durations:
+def _durations(prober: Prober, num_threads: int, context: RunContext) -> Durations:
     def seconds(video: Video) -> float:
         # The graph probes it again, and what cannot be probed fails there, by name.
         with contextlib.suppress(MediaError):
-            return probe_video(video, looker.prober, context).facts.duration_seconds
+            return probe_video(video, prober, context).facts.duration_seconds
         return 0.0
 
     def durations(videos: Sequence[Video]) -> list[float]:
-        with ThreadPoolExecutor(looker.num_threads) as pool:
+        with ThreadPoolExecutor(num_threads) as pool:
             return list(pool.map(seconds, videos))
 
     return durations

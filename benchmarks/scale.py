@@ -92,10 +92,11 @@ def records(work: Path, counts: Sequence[int]) -> int:
         shutil.rmtree(folder / "dataset", ignore_errors=True)
         for step in ORDER:
             found[step].append((count, _step(step, folder)))
+    print(f"{'':18}{'':9}{'wall':>9}{'processor':>11}{'memory':>8}")
     print(f"{'step':18}{'clips':>9}{'s':>9}{'us a clip':>11}{'MiB':>8}{'bytes a clip':>14}")
     for step, rows in found.items():
         for count, one in rows:
-            per_clip = one["seconds"] / count * 1e6
+            per_clip = one["processor_seconds"] / count * 1e6
             grown = one["grown_mib"]
             print(
                 f"{step:18}{count:9}{one['seconds']:9.2f}{per_clip:11.1f}{grown:8.0f}"

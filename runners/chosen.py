@@ -11,11 +11,12 @@ from transforms.errors import UsageError
 _MODULES = {
     "direct": "runners.direct",
     "fnapi": "runners.direct",
+    "flink": "runners.flink",
     "portable": "runners.portable",
     "prism": "runners.prism",
 }
 _DEFAULT = "direct"
-_NAMES = ("DirectRunner", "PortableRunner", "PrismRunner")
+_NAMES = ("DirectRunner", "FlinkRunner", "PortableRunner", "PrismRunner")
 
 
 def chosen(beam_flags: list[str]) -> Runner:

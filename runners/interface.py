@@ -28,6 +28,8 @@ class Job:
     """When nothing was counted for so long, the run hangs."""
     worker_python: str | None = None
     """The Python of the workers; None: the same path as here."""
+    reports: str | None = None
+    """Folder that all machines see, where workers say why they cannot start."""
     progress: Callable[[], float] = _nothing
     """Returns a number that changes whenever a worker has counted something."""
 

@@ -79,7 +79,7 @@ def run_portable(build: Build, beam_flags: list[str]) -> None:
 def _original(error: CurateError | RuntimeError) -> BaseException | None:
     if isinstance(error, CurateError):
         return error
-    before, found, rest = str(error).partition(_TRACEBACK)
+    _, found, rest = str(error).partition(_TRACEBACK)
     return original_error(RuntimeError(found + rest)) if found else None
 
 

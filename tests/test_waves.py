@@ -129,7 +129,6 @@ def test_the_first_clip_and_shard_are_told_and_come_before_the_last_wave(
     [
         "planned:b/c.mp4",  # in the second wave, one is packed
         "shards_planned",  # the first wave is split, none is packed
-        "tars_published",
     ],
 )
 def test_a_run_killed_in_a_wave_goes_on(

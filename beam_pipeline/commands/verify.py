@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipeline.exit_status import EXIT_FAILED, EXIT_OK
-from beam_pipeline.scratch import new_run_id
 from transforms.checked_files import list_files
 from transforms.clips.verified_clips import VerifiedClips
 from transforms.clips.verify_output import is_output, verify_output
@@ -20,6 +19,7 @@ from transforms.errors import UsageError
 from transforms.finding import Finding, remove
 from transforms.layout import lease_uri, options_uri
 from transforms.lease import hold_lease, lease_holder
+from transforms.scratch import new_run_id
 from transforms.shards.layout import version_lease_uri
 from transforms.shards.options import DatasetRun
 from transforms.shards.verify_dataset import dataset_versions, verify_dataset

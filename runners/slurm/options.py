@@ -136,8 +136,8 @@ class SlurmJob(LoginOptions):
     sbatch_options: tuple[str, ...] = ()
     """More options of sbatch, e.g. ``qos=high constraint=a100``."""
     retries: int = option(3, ge=0)
-    """How often the job goes back into the queue by itself when its time limit comes near, it is
-    preempted, or Flink is lost; it goes on where it was. 0: never, not even when SLURM would."""
+    """How often the job goes back into the queue by itself when its time limit comes near or Flink
+    is lost; it goes on where it was. 0: never, not even when it is preempted."""
     signal_seconds: int = option(120, unit="seconds", ge=60, le=3600)
     """So long before the time limit the run is asked to end."""
     stop_retries_after: int = option(600, unit="seconds", ge=10)

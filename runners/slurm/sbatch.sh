@@ -47,36 +47,42 @@ stop() {   # stop NAME SECONDS: a TERM to srun itself would end its step by KILL
 }
 show_logs() { tail -n "${1:-25}" -- "$run"/*.log 2>/dev/null || true; }
 
-go_on_later() {   # puts the job back into the queue if that may still be done
-  local times
+go_on_later() {   # go_on_later REASON [free]: puts the job back into the queue if that may be done
+  local times which
   times=$(cat "$job/requeued" 2>/dev/null || echo 0)
-  if ((times >= BC_RETRIES)); then
+  if [ "${2:-}" = free ] && ((BC_RETRIES > 0)); then
+    which="as SLURM would"
+  elif ((times < BC_RETRIES)); then
+    which="retry $((times + 1)) of $BC_RETRIES"
+    echo $((times + 1)) > "$job/requeued"
+  else
     say "ended by $1 after $times of $BC_RETRIES retries; submit the same command again and it goes on"
     return 0
   fi
-  echo $((times + 1)) > "$job/requeued"
-  say "ended by $1; back into the queue (retry $((times + 1)) of $BC_RETRIES)"
+  say "ended by $1; back into the queue ($which)"
   scontrol requeue "$SLURM_JOB_ID" ||
     say "SLURM does not requeue it; submit the same command again and it goes on"
 }
 
 finish() {
-  local status=$? state
+  local status=$? job_now
   trap - EXIT
   trap '' USR1 TERM INT
   say "ending${why:+: $why}"
+  # Before its end: a job that is cancelled, or that SLURM puts back by itself, runs no longer.
+  job_now=$(scontrol show job -o "$SLURM_JOB_ID" 2>/dev/null) || job_now=
   stop driver 25
   stop taskmanagers 10
   stop jobmanager 5
   say "ended, status $status"
-  # A job that got TERM and still runs is being preempted with a time of grace; one that was
-  # cancelled, or that SLURM puts back by itself, is completing.
-  state=$(squeue -h -j "$SLURM_JOB_ID" -o %T 2>/dev/null) || state=
-  case $why in
-    time) go_on_later "the time limit" ;;
-    broken) go_on_later "the loss of the Flink cluster" ;;
-    term) if [ "$state" = RUNNING ]; then go_on_later "a TERM signal (preemption)"; fi ;;
-  esac
+  if [[ $job_now == *JobState=RUNNING* ]]; then
+    case $why in
+      time) go_on_later "the time limit" ;;
+      broken) go_on_later "the loss of the Flink cluster" ;;
+      # With a time of grace, SLURM asks the steps of a job to end and leaves the rest to it.
+      *) if [[ $job_now == *PreemptTime=[0-9]* ]]; then go_on_later "preemption" free; fi ;;
+    esac
+  fi
   exit "$status"
 }
 trap finish EXIT

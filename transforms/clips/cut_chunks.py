@@ -21,9 +21,11 @@ from transforms.clips.run_work import RunWork, find_work, without_changed_source
 from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
 from transforms.media.children import ChildPool, ClipReport, CutJob, JobClip, JobDone
+from transforms.media.slots import children_here
 from transforms.progress import count
 from transforms.records import Clip, CutRun
 from transforms.run_context import RunContext
+from transforms.scratch import scratch_here
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import scheme_of
 
@@ -101,12 +103,13 @@ class _CutRuns(beam.DoFn):
     @property
     def _scratch(self) -> Path:
         # A pool's scratch folder is its own; two workers on one machine have two.
-        return Path(self._context.scratch) / f"worker-{os.getpid()}"
+        return scratch_here(self._context.scratch) / f"worker-{os.getpid()}"
 
     def _open_pool(self) -> ChildPool:
         if self._pool is None:
             settings = self._settings
-            self._pool = ChildPool(self._scratch, settings.num_children, limits=settings.limits)
+            num_children = children_here(settings.num_children)
+            self._pool = ChildPool(self._scratch, num_children, limits=settings.limits)
         return self._pool
 
     def _submit(self, run: CutRun, work: RunWork, plan: Plan) -> None:

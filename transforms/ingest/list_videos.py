@@ -50,6 +50,14 @@ class VideoInput(Section):
     limit: int = option(0, unit="videos", ge=0)
     """Most videos to select, 0 = all; videos already done do not count."""
 
+    def anywhere(self) -> VideoInput:
+        """Return the same input by paths that do not depend on the folder a process works in."""
+        names = ("input_video_path", "input_video_list_json_path", "id_root")
+        given = {name: getattr(self, name) for name in names}
+        return self.model_copy(
+            update={name: absolute(path) for name, path in given.items() if path is not None}
+        )
+
 
 @dataclass(frozen=True)
 class Listing:

@@ -65,7 +65,8 @@ class _ProbeVideos(beam.DoFn):
         yield from skip_failed("probe", self._probe_and_count, self._context)(video)
 
     def finish_bundle(self) -> None:
-        # All videos of a listing are one bundle: what follows is hours of cutting beside the child.
+        # A worker's videos are one bundle, or a few: what follows is hours of cutting beside the
+        # child.
         if self._prober is not None:
             self._prober.end_children()
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from transforms.errors import PreflightError
+from transforms.media.slots import children_here
 from transforms.models.exact_handler import ExactHandler
 from transforms.models.transnetv2_weights import FILE_NAME
 from transforms.progress import count
@@ -159,7 +160,8 @@ class TransNetV2Handler(ExactHandler[SegmentFrames, Scores, ShotScorer]):
         import torch  # noqa: PLC0415
 
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return ShotScorer(self._weights, device=device, num_threads=self._threads)
+        threads = children_here(self._threads)
+        return ShotScorer(self._weights, device=device, num_threads=threads)
 
     def predict(self, examples: Sequence[SegmentFrames], model: ShotScorer) -> list[Scores]:
         """Return each segment's scores."""

@@ -18,6 +18,8 @@ from pathlib import Path
 from transforms.errors import PreflightError
 from transforms.machine_locks import make_private
 
+HERE_VARIABLE = "BEAM_CURATE_SCRATCH"
+"""Names the folder of a worker on a cluster, which its boot program made."""
 LOCK_NAME = "run.lock"
 _OURS = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}|archive-[0-9a-f]{16}")
 """Other folders in a folder that somebody names are none of ours."""
@@ -34,6 +36,15 @@ def scratch_root(configured: str | None) -> Path:
     if configured:
         return Path(configured).expanduser().absolute()
     return make_private(Path(tempfile.gettempdir()) / f"beam-curate-scratch-{os.getuid()}")
+
+
+def scratch_here(of_run: str) -> Path:
+    """Return the folder for files in work on this machine.
+
+    Args:
+        of_run: The folder of the run, on the machine that the command runs on.
+    """
+    return Path(os.environ.get(HERE_VARIABLE) or of_run)
 
 
 def new_run_id() -> str:
