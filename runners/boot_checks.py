@@ -74,6 +74,16 @@ def report(order: BootOrder, error: BootError) -> None:
         print(f"the submitter could not be told: {failed}", flush=True)
 
 
+def read_report(folder: str | None) -> str | None:
+    """Return what the first worker to complain says, with its host; None when none does."""
+    if folder is None:
+        return None
+    for stat in storage_for(folder).list(folder):
+        content = json.loads(storage_for(stat.uri).read(stat.uri))
+        return f"{content['host']}: {content['message']}"
+    return None
+
+
 def _check_program(wanted: Mapping[str, str]) -> None:
     found = program_facts()
     differing = [

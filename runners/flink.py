@@ -93,7 +93,13 @@ def run(build: Build, beam_flags: list[str], job: Job | None = None) -> None:
         options = _options(beam_flags, cluster, job, name, server)
         job_id = _submit(build, options, cluster.rest, name, server)
         _logger.info("Flink job %s: %s/#/job/%s", name, cluster.rest.url, job_id)
-        follow(cluster.rest, job_id, progress=job.progress, stall_seconds=job.stall_seconds)
+        follow(
+            cluster.rest,
+            job_id,
+            progress=job.progress,
+            stall_seconds=job.stall_seconds,
+            reports=job.reports,
+        )
 
 
 def _cluster(beam_flags: list[str]) -> Cluster:

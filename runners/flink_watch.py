@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from runners.boot_checks import PROBLEMS
+from runners.boot_checks import PROBLEMS, read_report
 from runners.flink_rest import FlinkAnswerError, FlinkRest, FlinkUnreachableError
 from runners.step_errors import error_in_text
 from transforms.errors import CurateError, PreflightError
@@ -26,7 +26,12 @@ class FlinkJobError(CurateError):
 
 
 def follow(
-    rest: FlinkRest, job_id: str, *, progress: Callable[[], float], stall_seconds: float
+    rest: FlinkRest,
+    job_id: str,
+    *,
+    progress: Callable[[], float],
+    stall_seconds: float,
+    reports: str | None = None,
 ) -> None:
     """Wait for the end of a job.
 
@@ -35,6 +40,7 @@ def follow(
         job_id: The job.
         progress: Returns a number that changes whenever a worker has counted something.
         stall_seconds: When nothing at all changed for so long, the job hangs.
+        reports: Folder where workers say why they cannot start.
 
     Raises:
         CurateError: As a step raised it.
@@ -48,7 +54,7 @@ def follow(
         try:
             job = rest.job(job_id)
             heard_at = now
-            if _has_finished(rest, job_id, job):
+            if _has_finished(rest, job_id, job, reports):
                 return
             found = (progress(), _activity(job))
             if found != seen:
@@ -72,13 +78,16 @@ def follow(
         time.sleep(POLL_SECONDS)
 
 
-def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any]) -> bool:
+def _has_finished(
+    rest: FlinkRest, job_id: str, job: dict[str, Any], reports: str | None
+) -> bool:
     state = job["state"]
     if state == "FINISHED":
         return True
     for entry in rest.exceptions(job_id):
         text = entry.get("stacktrace", "")
-        if problem := _start_problem(text, entry.get("endpoint") or "a worker's machine"):
+        host = str(entry.get("endpoint") or "a TaskManager").rpartition(":")[0]
+        if problem := _start_problem(text, host or "a TaskManager", reports):
             raise PreflightError(problem)
         if _HOPELESS.search(text) and (error := error_in_text(text)) is not None:
             # It would come again at every attempt.
@@ -102,7 +111,7 @@ def _activity(job: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _start_problem(text: str, host: str) -> str | None:
+def _start_problem(text: str, host: str, reports: str | None) -> str | None:
     """Return why a worker cannot start, None when that is not what failed."""
     if missing := _NO_BOOT.search(text):
         return (
@@ -113,7 +122,10 @@ def _start_problem(text: str, host: str) -> str | None:
     status = _EXIT_STATUS.search(text)
     if status is None or int(status.group(1)) not in PROBLEMS:
         return None
-    return f"{host}: a worker cannot start: {PROBLEMS[int(status.group(1))]}"
+    told = read_report(reports)
+    return f"{host}: a worker cannot start: {PROBLEMS[int(status.group(1))]}" + (
+        f" ({told})" if told else ""
+    )
 
 
 def _failure(entries: list[dict[str, Any]]) -> CurateError:

@@ -18,6 +18,7 @@ from run_command import Curated
 
 import transforms
 from beam_pipeline.docs_formats import FORMATS, format_files
+from transforms.clips.wave_file import write_wave
 from transforms.formats.catalogue import FILE_KINDS, documents, kinds_of
 from transforms.formats.document import SchemaVersion, json_schema
 from transforms.ingest.list_videos import VideoInput
@@ -85,7 +86,9 @@ def _begin_unfinished(raw: Path, out: Path) -> None:
         root=str(out), run_id="killed", scratch="", progress_folder=str(out.parent), stages=(),
         spans_fingerprint="",
     )  # fmt: skip
-    assert list(begin_selection(VideoInput(input_video_path=str(raw)), context))
+    videos = list(begin_selection(VideoInput(input_video_path=str(raw)), context))
+    assert videos
+    write_wave(str(out), videos)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +198,7 @@ SOMETIMES = {
 MAPS = {
     *("resolved", "fingerprints", "stages", "all_windows", "all_windows_enhanced_caption"),
     *("videos", "counters", "rejected", "failed_videos", "dropped", "reencoded", "failed"),
-    *("scores", "score_counts", "kept_by_threshold"),
+    *("scores", "score_counts", "kept_by_threshold", "seconds_to_first"),
 }
 """Objects whose keys are data."""
 MAY_BE = {"audio_format": str, "end": str, "building": int}

@@ -45,7 +45,14 @@ stop() {   # stop NAME SECONDS: a TERM to srun itself would end its step by KILL
   say "$1 had to be killed"
   kill -TERM "${pids[$1]}" 2>/dev/null || true
 }
-show_logs() { tail -n "${1:-25}" -- "$run"/*.log 2>/dev/null || true; }
+show_logs() {   # what is not everyday in the logs of Flink's parts
+  local log
+  for log in "$run"/*.log; do
+    [ -e "$log" ] || continue
+    echo "==> $log"
+    grep -v 'INFO ' "$log" | tail -n 15 || true
+  done
+}
 
 go_on_later() {   # go_on_later REASON [free]: puts the job back into the queue if that may be done
   local times which

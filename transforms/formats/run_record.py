@@ -63,6 +63,15 @@ class CurrentRun(Document):
     """Version of this format."""
 
 
+class WaveInWork(Document):
+    """Videos of the wave in work, for the workers of its graph; gone behind the last wave."""
+
+    videos: list[tuple[str, str, str, Count]] = ours()
+    """Each video: where it lies, relative path, source id, bytes."""
+    schema_version: SchemaVersion = ours()
+    """Version of this format."""
+
+
 class RunLedger(Document):
     """Numbers that add up: nothing planned is missing."""
 
