@@ -110,6 +110,17 @@ class FinishedRun(CurrentRun):
     """What became of the selected videos."""
 
 
+class FirstSeconds(Document):
+    """Seconds from the start of the command."""
+
+    clip: Seconds = ours(unit="seconds", when="this run kept a clip")
+    """To the first committed clip."""
+    shard: Seconds = ours(unit="seconds", when="this run made a shard")
+    """To the first shard whose tars are there."""
+    listed_shard: Seconds = ours(unit="seconds", when="this run made a shard")
+    """To when ``wdinfo.json`` named it."""
+
+
 class StageSeconds(Document):
     """Where a run's time went: sums over all workers and their children.
 
@@ -168,9 +179,8 @@ class PerformanceStats(Document):
     """How long the run took."""
     stage_seconds: StageSeconds = ours()
     """Where the time went."""
-    seconds_to_first: dict[Literal["clip", "shard", "listed_shard"], float] = ours(unit="seconds")
-    """From the start of the command to the first committed clip, to the first shard whose tars are
-    there, and to when ``wdinfo.json`` named it; each only when this run made one."""
+    seconds_to_first: FirstSeconds = ours()
+    """How long after the start of the command there was something to use."""
     counters: dict[str, float] = ours()
     """Sums over all workers: numbers of things done."""
     schema_version: SchemaVersion = ours()
