@@ -198,9 +198,9 @@ SOMETIMES = {
 MAPS = {
     *("resolved", "fingerprints", "stages", "all_windows", "all_windows_enhanced_caption"),
     *("videos", "counters", "rejected", "failed_videos", "dropped", "reencoded", "failed"),
-    *("scores", "score_counts", "kept_by_threshold", "seconds_to_first"),
+    *("scores", "score_counts", "kept_by_threshold", "seconds_to_first", "stage_seconds"),
 }
-"""Objects whose keys are data."""
+"""Objects whose keys are data, or are only there when there was something of it."""
 MAY_BE = {"audio_format": str, "end": str, "building": int}
 """Fields that are null or of this type."""
 VALUES = (None, True, "?", 0.5, [], {})
