@@ -133,7 +133,7 @@ def compare(job: Job, *, clip_seconds: float, repeats: int) -> int:
     print_table({name: best[name] for name in ("floor", *(n for n in best if n != "floor"))})
     _print_startup(startup)
     floor_seconds = best["floor"].processor_seconds
-    print_parts(job.folder / "all", floor_seconds=floor_seconds)
+    print_parts(job.folder / "all", whole_seconds=floor_seconds, of="floor")
     ratio = best["all"].processor_seconds / floor_seconds
     print(f"all / floor in processor time: {ratio:.3f} (target: at most {TARGET_RATIO})")
     wall = best["all"].wall_seconds / best[ONE_BY_ONE].wall_seconds
