@@ -90,8 +90,11 @@ def keep_prefix(config: SplitLike) -> float | None:
 
     No part of a fingerprint: clips that are whole have the same bytes either way.
     """
-    if not config.transcode.keep_decodable_prefix:
-        return None
+    return shortest_seconds(config) if config.transcode.keep_decodable_prefix else None
+
+
+def shortest_seconds(config: SplitLike) -> float:
+    """Return how long a clip must be."""
     if config.splitting.detects_shots:
         return config.shots.transnetv2_min_length_s
     return config.splitting.fixed_stride_min_clip_length_s
@@ -190,6 +193,7 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
             shots needs is not there.
     """
     encode, warning = resolve_encoder(config.transcode)
+    encode = encode.dropping_below(shortest_seconds(config))
     check_encoder(clip_form(config), encode)
     cut = _cut_settings(config, encode, place.workers or 1)
     context = RunContext(

@@ -13,19 +13,20 @@ def stage_seconds(output: Path) -> dict[str, float]:
     return seconds
 
 
-def print_parts(output: Path, *, floor_seconds: float) -> None:
+def print_parts(output: Path, *, whole_seconds: float, of: str) -> None:
     """Print one line per stage and per part of it.
 
     Args:
         output: Of the last run that was measured, which need not be the fastest.
-        floor_seconds: What shares are of.
+        whole_seconds: What shares are of.
+        of: Its name.
     """
     seconds = stage_seconds(output)
     if "cut" in seconds:
         seconds["cut_encode"] = seconds["cut"] - seconds["cut_decode"]
-    print(f"\n{'part of all':20}{'seconds':>9}{'of floor':>10}")
+    print(f"\n{'part of ours':20}{'seconds':>9}   of {of}")
     for name in sorted(seconds, key=lambda name: (name.split("_")[0], name)):
         stage, _, part = name.partition("_")
         label = f"  {part}" if part else stage
-        print(f"{label:20}{seconds[name]:9.2f}{100 * seconds[name] / floor_seconds:9.2f}%")
+        print(f"{label:20}{seconds[name]:9.2f}{100 * seconds[name] / whole_seconds:9.2f}%")
     print()

@@ -153,6 +153,39 @@ def test_leading_pictures_are_left_out(coded: Callable[[Made], Path], tmp_path: 
     assert not any(packet.is_discard for packet in packets)
 
 
+def test_frames_that_an_edit_list_hides_stay_out(
+    coded: Callable[[Made], Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "edited.mp4"
+    ffmpeg("-ss", "0.2", "-i", str(coded(GOOD["mp4"])), "-c", "copy", str(path))
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    assert sum(packet.is_discard for packet in packets) >= 3
+    assert len(frame_hashes(path)) == 70
+    whole, last = trial_cut(
+        path, tmp_path / "a", ClipForm(), bounds=(Fraction(0), Fraction(2), None), encode=COPY
+    )
+    # Frame 12 of the original, the first keyframe that is shown, is number 7 here.
+    assert numbers_of(path, whole)[0] == 7
+    assert numbers_of(path, last) == list(range(55, 70))
+
+
+def test_a_source_that_breaks_off_is_copied_up_to_there(
+    coded: Callable[[Made], Path], tmp_path: Path
+) -> None:
+    whole, path = coded(GOOD["mkv"]), tmp_path / "short.mkv"
+    data = whole.read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10])
+    bounds = (Fraction(0), Fraction(1), None)
+    good, short = trial_cut(
+        path, tmp_path / "b", ClipForm(), bounds=bounds, encode=COPY, keep_prefix=0.1
+    )
+    assert (good.truncated, short.truncated) == ("", "truncated")
+    for result in (good, short):
+        assert result.path
+        assert numbers_of(whole, result)[0] in KEYS
+
+
 @pytest.mark.parametrize(
     ("made", "needle"),
     [
@@ -312,6 +345,24 @@ def test_clips_without_a_keyframe_are_counted(
     again = use(capsys, *split(raw, tmp_path / "out"))
     assert again.status == 2
     again.told("transcode_encoder: was 'copy', now 'auto'")
+
+
+def test_clips_that_become_too_short_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    # Keyframes at seconds 0, 0.8, 1.6 and 2.4; of the second clip 0.4 s are left, of the third 0.6.
+    closed = ("-x264-params", "keyint=20:min-keyint=20:scenecut=0", "-bf", "0")
+    make_coded(raw, Made("a.mp4", (*X264, *closed)))
+    ended = use(capsys, *split(raw, tmp_path / "out", "--transcode_encoder", "copy"))
+    assert ended.status == 3
+    [path] = (tmp_path / "out" / "failures" / "cut").iterdir()
+    told = json.loads(path.read_text())
+    assert told["reason"] == "too_short"
+    assert "lasts 0.400 s, less than the 0.5 s of fixed_stride_min_clip_length_s" in told["message"]
+    metas = [json.loads(one.read_text()) for one in (tmp_path / "out/metas/v0").iterdir()]
+    assert sorted(meta["num_frames"] for meta in metas) == [15, 25]
 
 
 @pytest.mark.parametrize(

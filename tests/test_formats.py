@@ -198,9 +198,11 @@ SOMETIMES = {
 MAPS = {
     *("resolved", "fingerprints", "stages", "all_windows", "all_windows_enhanced_caption"),
     *("videos", "counters", "rejected", "failed_videos", "dropped", "reencoded", "failed"),
-    *("scores", "score_counts", "kept_by_threshold", "seconds_to_first", "stage_seconds"),
+    *("scores", "score_counts", "kept_by_threshold"),
 }
-"""Objects whose keys are data, or are only there when there was something of it."""
+"""Objects whose keys are data."""
+SPARSE = {"stage_seconds", "seconds_to_first"}
+"""Objects that have only the fields of what was done."""
 MAY_BE = {"audio_format": str, "end": str, "building": int}
 """Fields that are null or of this type."""
 VALUES = (None, True, "?", 0.5, [], {})
@@ -224,7 +226,7 @@ def _mutants(content: Any) -> Iterator[tuple[str, Any]]:
         node, where = _at(content, path), "/".join(map(str, path))
         if isinstance(node, dict):
             yield f"{where}: unknown field", _changed(content, path, lambda it: it | {"?": {}})
-        is_map = path and path[-1] in MAPS
+        is_map = path and path[-1] in MAPS | SPARSE
         for key in node if isinstance(node, dict) else range(len(node)):
             if isinstance(node, dict) and not (is_map or key in SOMETIMES | rels):
                 yield f"{where}/{key}: missing", _changed(content, path, _without(key))

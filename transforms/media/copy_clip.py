@@ -26,7 +26,8 @@ def copied_clips(run: Run, plans: Sequence[ClipPlan]) -> Iterator[CutResult]:
 
     A clip begins at the first clean keyframe at or after its span's start; one without such a
     keyframe fails (``no_keyframe``). It ends with the last frame that decodes without a frame
-    behind the span. ``source_span_pts`` says what is left. Sound is that of these frames.
+    behind the span. What is left must be long enough (``too_short``); ``source_span_pts`` says what
+    it is. Sound is that of these frames.
     """
     problem = copy_problem(run.facts, run.index, keep_hdr=run.form.keep_hdr)
     copier = _Copier(run)
@@ -58,6 +59,7 @@ class _Copier:
             if stretch is None:
                 raise self._no_keyframe(plan)
             plan = _left_of(plan, stretch, run)
+            self._check_length(plan)
             self._write(partial, plan, stretch)
         except MediaError as error:
             partial.unlink(missing_ok=True)
@@ -125,6 +127,19 @@ class _Copier:
         while sound and following:
             out.mux(following)
             following = next(sound, None)
+
+    def _check_length(self, plan: ClipPlan) -> None:
+        first, end = plan.true_span_pts
+        seconds = (end - first) * self._run.facts.time_base
+        shortest = self._run.settings.shortest_seconds
+        if seconds < shortest:
+            raise MediaError(
+                "too_short",
+                f"transcode_encoder copy: from its first keyframe on the clip lasts "
+                f"{float(seconds):.3f} s, less than the {float(shortest):g} s of "
+                "fixed_stride_min_clip_length_s (of shots transnetv2_min_length_s); lower that, "
+                "ask for longer clips, or take another transcode_encoder",
+            )
 
     def _no_keyframe(self, plan: ClipPlan) -> MediaError:
         first = int(self._run.index.pts[0])
