@@ -255,6 +255,21 @@ class TestWrongUse:
             ended.told(option.strip("-"))
             assert leaks(ended) == []
 
+    def test_a_url_at_a_wrong_place_is_not_quoted(self, tmp_path: Path, capsys: Capture) -> None:
+        url = f"https://b.invalid/in.zip?X-Amz-Signature={SIGNATURE}"
+        config = tmp_path / "config.yaml"
+        config.write_text(f"pipeline: split\ninput_presigned_s3_url: {url}: x\n bad: [\n")
+        for arguments in (
+            ("split", url),
+            ("split", "--input_presigned_s3_ulr", url),
+            ("split", "--input_video_path", url, "--output_clip_path", tmp_path / "out"),
+            ("split", "--config", config),
+        ):
+            ended = use(capsys, *arguments)
+            assert ended.status in (1, 2)
+            assert "beam-curate: " in ended.err
+            assert leaks(ended) == []
+
     def test_a_list_of_videos_does_not_go_with_an_archive(
         self, archives: ArchiveServer, tmp_path: Path, capsys: Capture
     ) -> None:
