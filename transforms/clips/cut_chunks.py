@@ -18,6 +18,7 @@ from transforms.clips.cut_settings import CutSettings
 from transforms.clips.local_index import local_index_path
 from transforms.clips.plan import Plan, read_plan
 from transforms.clips.run_work import RunWork, find_work, without_changed_source
+from transforms.clips.source_copies import local_source, sources_folder
 from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
 from transforms.media.children import ChildPool, ClipReport, CutJob, JobClip, JobDone
@@ -115,8 +116,8 @@ class _CutRuns(beam.DoFn):
         source = plan.video.uri
         if any(clip.action == "cut" for clip in work.job_clips):
             # A look reads finished clips alone; their source, only named then, may be gone.
-            storage = storage_for(plan.video.uri)
-            source = str(resources.enter_context(storage.local_file(plan.video.uri, self._scratch)))
+            copy = local_source(plan.video.uri, sources_folder(self._context))
+            source = str(resources.enter_context(copy).absolute())
         clips = tuple(self._local(clip, resources) for clip in work.job_clips)
         job_id = f"{plan.video.video_uuid}-{run.run_index}"
         self._jobs[job_id] = _OpenJob(work, plan, resources)

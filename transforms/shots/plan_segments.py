@@ -10,6 +10,7 @@ import apache_beam as beam
 
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.local_index import local_index_path
+from transforms.clips.source_copies import local_source, sources_folder
 from transforms.clips.source_identity import source_identity
 from transforms.errors import MediaError
 from transforms.failures import write_failure
@@ -102,7 +103,7 @@ class _PlanSegments(ChildJobs):
             return (VideoSegment(video, element.facts),)
         try:
             folder = scores_folder(element, self._settings, root)
-            source = storage_for(video.uri).local_file(video.uri, self.scratch)
+            source = local_source(video.uri, sources_folder(self.context))
             path = str(Path(resources.enter_context(source)).absolute())
         except (MediaError, StorageError) as error:
             reason = error.reason if isinstance(error, MediaError) else "unreadable"
