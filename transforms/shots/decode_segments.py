@@ -9,7 +9,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from transforms.clips.local_index import local_index_path
+from transforms.clips.local_index import local_index
 from transforms.clips.source_copies import local_source, sources_folder
 from transforms.media.child_messages import FramesJob, FramesReport, IndexReport
 from transforms.progress import count
@@ -67,7 +67,7 @@ class _DecodeSegments(ChildJobs):
             job_id=job_id,
             source=path,
             facts=element.facts,
-            index_path=local_index_path(self.context, video.video_uuid),
+            index_path=local_index(self.context, video.video_uuid),
             frames=segment.seen,
             all_pixels=self._all_pixels,
             path=str((self.scratch / f"{job_id}.npy").absolute()),

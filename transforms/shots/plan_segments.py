@@ -9,7 +9,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from transforms.clips.fingerprints import fingerprint
-from transforms.clips.local_index import local_index_path
+from transforms.clips.local_index import local_index, share_index
 from transforms.clips.source_copies import local_source, sources_folder
 from transforms.clips.source_identity import source_identity
 from transforms.errors import MediaError
@@ -114,7 +114,7 @@ class _PlanSegments(ChildJobs):
             job_id=video.video_uuid,
             source=path,
             facts=element.facts,
-            index_path=local_index_path(self.context, video.video_uuid),
+            index_path=local_index(self.context, video.video_uuid),
             # Scores are stored behind the index that they were made with.
             is_made=next(iter(storage_for(folder).list(folder)), None) is not None,
             keep_prefix=self._settings.keep_prefix,
@@ -128,6 +128,7 @@ class _PlanSegments(ChildJobs):
         if job_report.failure is not None:
             self._fail(element, job_report.failure)
             return
+        share_index(self.context, element.video.video_uuid)
         segments = video_segments(
             element,
             job_report.num_frames,
