@@ -37,10 +37,10 @@ class S3Storage:
         self._route = route
         self._hasty = hasty
 
-    def read(self, uri: str) -> bytes:
-        """Return the whole object, checked against its checksum."""
+    def read(self, uri: str, *, most: int | None = None) -> bytes:
+        """Return the whole object, checked against its checksum; at most ``most`` bytes."""
         with self._errors(uri):
-            return read_whole(self._client, *bucket_and_key(uri))
+            return read_whole(self._client, *bucket_and_key(uri), most=most)
 
     def read_range(self, uri: str, start: int, length: int) -> bytes:
         """Return bytes ``[start, start + length)``, fewer only at the object's end."""

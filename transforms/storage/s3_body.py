@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from transforms.storage.interface import StorageError, StoreAwayError
+from transforms.storage.interface import StorageError, StoreAwayError, TooLargeError
 from transforms.storage.s3_errors import error_code, http_status
 
 CHUNK_BYTES = 1 << 20
@@ -26,10 +26,12 @@ class PinnedObject:
         client: The boto3 client.
         bucket: Its bucket.
         key: Its key.
+        most: Most bytes that it may have; None: any number.
     """
 
-    def __init__(self, client: Any, bucket: str, key: str) -> None:
+    def __init__(self, client: Any, bucket: str, key: str, *, most: int | None = None) -> None:
         self._client = client
+        self._most = most
         self._bucket = bucket
         self._key = key
         self._etag: str | None = None
@@ -113,6 +115,9 @@ class PinnedObject:
             raise
         self._etag = answer["ETag"]
         self.num_bytes = self._size_of(answer, position)
+        if self._most is not None and self.num_bytes > self._most:
+            answer["Body"].close()
+            raise TooLargeError(self._name, most=self._most, num_bytes=self.num_bytes)
         return dict(answer)
 
     def _size_of(self, answer: dict[str, Any], position: int) -> int:
@@ -154,17 +159,18 @@ def told_size(head: Mapping[str, Any], uri: str) -> int:
     return int(head["ContentLength"])
 
 
-def read_whole(client: Any, bucket: str, key: str) -> bytes:
+def read_whole(client: Any, bucket: str, key: str, *, most: int | None = None) -> bytes:
     """Return an object; what does not fit its checksum is read again.
 
     Raises:
+        TooLargeError: It has more than ``most`` bytes.
         StorageError: It never fits.
     """
     from botocore.exceptions import FlexibleChecksumError  # noqa: PLC0415
 
     for _ in range(_WHOLE_ATTEMPTS):
         try:
-            return b"".join(PinnedObject(client, bucket, key).whole())
+            return b"".join(PinnedObject(client, bucket, key, most=most).whole())
         except FlexibleChecksumError:
             continue
     raise StorageError(
