@@ -298,6 +298,13 @@ class TestWrongUse:
         assert ("What is finished stays" in ended.err) == is_kept
         assert ("The output is gone" in ended.err) != is_kept
         assert (tmp_path / "out" / "clips").exists() == is_kept
+        if is_kept:
+            mended = ("--output_presigned_s3_url", archives.url("/out.zip"))
+            again = use(capsys, "split", "--input_video_path", raw, *kept, *QUICK, *mended)
+            assert again.status == 0
+            assert "sent" in again.out
+            sent = unzipped(archives.objects["/out.zip"], tmp_path / "sent")
+            assert len(list((sent / "clips").iterdir())) == 4
 
     def test_a_plan_sends_nothing(
         self, archives: ArchiveServer, raw: Path, tmp_path: Path, capsys: Capture
