@@ -113,7 +113,7 @@ class PinnedObject:
                 self.num_bytes = self._size_of_refused(error)
                 return None
             raise
-        self._etag = answer["ETag"]
+        self._etag = told(answer, "ETag", self._name)
         self.num_bytes = self._size_of(answer, position)
         if self._most is not None and self.num_bytes > self._most:
             answer["Body"].close()
@@ -121,42 +121,45 @@ class PinnedObject:
         return dict(answer)
 
     def _size_of(self, answer: dict[str, Any], position: int) -> int:
-        told = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.get("ContentRange") or "")
-        if told is None and position == 0:
+        range_told = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.get("ContentRange") or "")
+        if range_told is None and position == 0:
             if "ContentLength" not in answer:
                 # A body of unknown length looks whole wherever it ends.
                 return self._asked_size()
             return int(answer["ContentLength"])
-        if told is None or int(told[1]) != position:
+        if range_told is None or int(range_told[1]) != position:
             answer["Body"].close()
             raise StorageError(
                 f"{self._name}: asked for the bytes from {position} on, the store sent "
                 f"{answer.get('ContentRange') or 'the whole object'}; it cannot read ranges"
             )
-        return int(told[2])
+        return int(range_told[2])
 
     def _size_of_refused(self, error: Any) -> int:
         headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        told = re.fullmatch(r"bytes \*/(\d+)", headers.get("content-range", ""))
-        if told:
-            return int(told[1])
+        range_told = re.fullmatch(r"bytes \*/(\d+)", headers.get("content-range", ""))
+        if range_told:
+            return int(range_told[1])
         return self._asked_size()
 
     def _asked_size(self) -> int:
         pinned = {} if self._etag is None else {"IfMatch": self._etag}
         head = self._client.head_object(Bucket=self._bucket, Key=self._key, **pinned)
-        return told_size(head, self._name)
+        return int(told(head, "ContentLength", self._name))
 
 
-def told_size(head: Mapping[str, Any], uri: str) -> int:
-    """Return an object's size in bytes, from the answer to HEAD.
+def told(answer: Mapping[str, Any], name: str, uri: str) -> Any:
+    """Return what every store tells in such an answer.
 
     Raises:
-        StorageError: The store does not tell it.
+        StorageError: It is not there.
     """
-    if "ContentLength" not in head:
-        raise StorageError(f"{uri}: the store does not tell the size (no Content-Length)")
-    return int(head["ContentLength"])
+    if name not in answer:
+        raise StorageError(
+            f"{uri}: the answer has no {name}; is the endpoint an object store, and no proxy "
+            "answers in its place?"
+        )
+    return answer[name]
 
 
 def read_whole(client: Any, bucket: str, key: str, *, most: int | None = None) -> bytes:
