@@ -22,7 +22,7 @@ from transforms.archives.zip_limits import BadArchiveError
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.presigned import PresignedUrls
 from transforms.section import Section
-from transforms.storage.interface import StorageError
+from transforms.storage.interface import StorageError, StoreAwayError
 from transforms.storage.uris import absolute
 
 _INPUT, _OUTPUT = "input_presigned_s3_url", "output_presigned_s3_url"
@@ -151,7 +151,7 @@ def _send_output(config: SplitConfig | CurateConfig, archive: Path, *, is_kept: 
         else:
             send(archive, str(presigned.output_url), what=_OUTPUT)
             where = shown_url(str(presigned.output_url))
-    except StorageError as error:
+    except (StorageError, StoreAwayError) as error:
         if is_kept:
             raise
         raise PreflightError(

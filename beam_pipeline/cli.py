@@ -21,6 +21,7 @@ from beam_pipeline.settled import complete, ignored_warning, not_built
 from beam_pipeline.version import VERSION
 from runners.logs import configure_logging
 from transforms.errors import CurateError, PreflightError, UsageError
+from transforms.storage.plain_names import without_queries
 
 _logger = logging.getLogger(__name__)
 
@@ -160,7 +161,7 @@ def configured(arguments: Arguments) -> AnyConfig:
 
 
 def _complain(error: CurateError) -> None:
-    print(f"beam-curate: {error}", file=sys.stderr)
+    print(f"beam-curate: {without_queries(str(error))}", file=sys.stderr)
     _logger.debug("raised here:", exc_info=error)
 
 

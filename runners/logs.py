@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from transforms.storage.plain_names import one_line
+from transforms.storage.plain_names import one_line, without_queries
 
 _STEP_LOGGERS = (
     "apache_beam.runners.common",
@@ -32,6 +32,10 @@ class _OneLine(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the message, control characters escaped; a traceback comes behind it."""
         return one_line(super().formatMessage(record))
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the whole record, also its traceback, without the queries of signed URLs."""
+        return without_queries(super().format(record))
 
 
 def configure_logging(level: int) -> logging.Handler:

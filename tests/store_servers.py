@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -62,14 +63,7 @@ class S3Server:
 
     def client(self, account: Account = OWNER, *, address: str = "") -> Any:
         """Return a boto3 client, which shares nothing with the program under test."""
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=address or self.address,
-            aws_access_key_id=account.key,
-            aws_secret_access_key=account.secret,
-            region_name=REGION,
-            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-        )
+        return _client(address or self.address, account)
 
     def new_bucket(self) -> str:
         """Make an empty bucket, which belongs to ``OWNER``, and return its name."""
@@ -226,6 +220,18 @@ def program(name: str) -> str:
     if os.environ.get("REQUIRE_STORE") == "1":
         pytest.fail(problem)
     pytest.skip(problem)
+
+
+@functools.cache
+def _client(address: str, account: Account) -> Any:
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=address,
+        aws_access_key_id=account.key,
+        aws_secret_access_key=account.secret,
+        region_name=REGION,
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
 
 
 def free_port() -> int:

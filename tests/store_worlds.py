@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ class Store:
     """One kind of store; ``put``, ``get`` and ``keys`` go past the proxy."""
 
     kind: str
-    storage: S3Storage | GcsStorage
-    """Goes through the proxy."""
+    new_storage: Callable[[], S3Storage | GcsStorage]
+    """Makes a storage that goes through the proxy, with a client of its own."""
     proxy: FaultProxy
     server: S3Server | GcsServer
     client: Any
@@ -57,6 +58,21 @@ class Store:
             return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
         return bytes(self.client.bucket(bucket).blob(key).download_as_bytes())
 
+    def objects(self, root: str) -> dict[str, bytes]:
+        """Return key below ``root`` to content, of all objects of its bucket."""
+        bucket, prefix = split_uri(root)
+        keys = self.keys(root)
+        assert all(key.startswith(f"{prefix}/") for key in keys), keys
+        scheme = root.partition("://")[0]
+        return {key[len(prefix) + 1 :]: self.get(f"{scheme}://{bucket}/{key}") for key in keys}
+
+    def variables(self, folder: Path) -> dict[str, str]:
+        """Return the environment variables of a process that goes through the proxy."""
+        if self.kind == "gcs":
+            return {_EMULATOR: self.proxy.address}
+        file = profiles_file(folder / "profiles", {"default": (OWNER, self.proxy.address)})
+        return {"COSMOS_S3_PROFILE_PATH": str(file)}
+
     def keys(self, root: str) -> list[str]:
         """Return the keys of a bucket."""
         bucket, _ = split_uri(root)
@@ -76,11 +92,14 @@ def split_uri(uri: str) -> tuple[str, str]:
 def s3_behind_proxy(folder: Path, server: S3Server) -> Iterator[Store]:
     """Put a proxy before a running S3 server."""
     with FaultProxy(server.port) as proxy:
-        # The name is new: clients of other tests are kept by the profile's name.
-        profile = f"proxy-{proxy.port}"
-        path = profiles_file(folder / "creds", {profile: (OWNER, proxy.address)})
-        storage = S3Storage(StorageRoute("", profile, str(path)))
-        yield Store("s3", storage, proxy, server, server.client())
+
+        def new_storage() -> S3Storage:
+            # Clients are kept by the profile's name, and with them what they may still retry.
+            profile = uuid.uuid4().hex
+            path = profiles_file(folder / profile, {profile: (OWNER, proxy.address)})
+            return S3Storage(StorageRoute("", profile, str(path)))
+
+        yield Store("s3", new_storage, proxy, server, server.client())
 
 
 @contextlib.contextmanager
@@ -93,7 +112,7 @@ def gcs_behind_proxy(*, patience_seconds: float = 30.0) -> Iterator[Store]:
         os.environ[_EMULATOR] = f"http://127.0.0.1:{port}"
         try:
             with FaultProxy(server.port, port=port) as proxy:
-                yield Store("gcs", GcsStorage(patience_seconds), proxy, server, client)
+                yield Store("gcs", lambda: GcsStorage(patience_seconds), proxy, server, client)
         finally:
             if before is None:
                 del os.environ[_EMULATOR]

@@ -14,11 +14,13 @@ from archive_server import SIGNATURE, ArchiveServer, running_archives
 from fault_proxy import FaultProxy
 from fault_rules import Answer, Cut, LoseAnswer, ResetBefore, ResetUpload
 
+from transforms.archives import download as download_module
+from transforms.archives import send as send_module
 from transforms.archives import transfer
 from transforms.archives.download import download
 from transforms.archives.pack import Tree, pack
 from transforms.archives.presigned_url import check_url, expires_at, shown_url
-from transforms.archives.send import send, send_parts
+from transforms.archives.send import PART_BYTES, send, send_parts
 from transforms.errors import PreflightError, UsageError
 from transforms.storage.interface import StorageError
 
@@ -204,6 +206,13 @@ class TestDownload:
         with pytest.raises(StorageError, match="the connection broke") as error:
             download(url, tmp_path / "a", what="in")
         problem(error)
+
+
+def test_sizes_and_times_are_those_of_the_service() -> None:
+    # Contract §6.6.
+    assert PART_BYTES == 4_500_000_000
+    assert (download_module.TIMEOUT_SECONDS, send_module.TIMEOUT_SECONDS) == (60, 3600)
+    assert transfer.ATTEMPTS == 3
 
 
 class TestSend:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fault_rules import Answer, Cut, Fault, LoseAnswer, ResetUpload
+from fault_rules import Answer, Cut, Fault, Flip, LoseAnswer, ResetUpload
 from make_video import VideoSpec, make_video
 from store_faults import gcs_error
 from store_servers import GcsServer
@@ -164,6 +164,27 @@ class TestReading:
         first = int(ranges[1].removeprefix("bytes=").split("-")[0])
         assert ranges[0] == "bytes=10-400009"
         assert 100_000 <= first <= 200_010
+
+    def test_a_copy_is_resumed_where_it_was_cut(self, store: Store, tmp_path: Path) -> None:
+        uri = f"{store.new_root()}/a.mp4"
+        store.put(uri, LARGE)
+        store.proxy.clear()
+        store.proxy.add("^GET /download", Cut(9_000_000), every=2, count=3)
+        with store.new_storage().local_file(uri, tmp_path / "scratch") as path:
+            assert path.read_bytes() == LARGE
+        assert sum(one.num_received for one in store.proxy.requests) < 1.2 * len(LARGE)
+
+    def test_a_copy_is_compared_with_its_checksum(self, store: Store, tmp_path: Path) -> None:
+        uri = f"{store.new_root()}/a.mp4"
+        store.put(uri, LARGE)
+        with (
+            store.proxy.rule("^GET /download", Flip(1_000_000)) as rule,
+            pytest.raises(StorageError, match="other bytes arrived than are stored"),
+            store.new_storage().local_file(uri, tmp_path / "scratch"),
+        ):
+            pytest.fail("wrong bytes were handed on")
+        assert rule.done == 1
+        assert list((tmp_path / "scratch").iterdir()) == []
 
     def test_listings_have_pages(
         self, gcs_server: GcsServer, monkeypatch: pytest.MonkeyPatch

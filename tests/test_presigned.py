@@ -255,6 +255,21 @@ class TestWrongUse:
             ended.told(option.strip("-"))
             assert leaks(ended) == []
 
+    def test_a_url_at_a_wrong_place_is_not_quoted(self, tmp_path: Path, capsys: Capture) -> None:
+        url = f"https://b.invalid/in.zip?X-Amz-Signature={SIGNATURE}"
+        config = tmp_path / "config.yaml"
+        config.write_text(f"pipeline: split\ninput_presigned_s3_url: {url}: x\n bad: [\n")
+        for arguments in (
+            ("split", url),
+            ("split", "--input_presigned_s3_ulr", url),
+            ("split", "--input_video_path", url, "--output_clip_path", tmp_path / "out"),
+            ("split", "--config", config),
+        ):
+            ended = use(capsys, *arguments)
+            assert ended.status in (1, 2)
+            assert "beam-curate: " in ended.err
+            assert leaks(ended) == []
+
     def test_a_list_of_videos_does_not_go_with_an_archive(
         self, archives: ArchiveServer, tmp_path: Path, capsys: Capture
     ) -> None:
@@ -283,6 +298,13 @@ class TestWrongUse:
         assert ("What is finished stays" in ended.err) == is_kept
         assert ("The output is gone" in ended.err) != is_kept
         assert (tmp_path / "out" / "clips").exists() == is_kept
+        if is_kept:
+            mended = ("--output_presigned_s3_url", archives.url("/out.zip"))
+            again = use(capsys, "split", "--input_video_path", raw, *kept, *QUICK, *mended)
+            assert again.status == 0
+            assert "sent" in again.out
+            sent = unzipped(archives.objects["/out.zip"], tmp_path / "sent")
+            assert len(list((sent / "clips").iterdir())) == 4
 
     def test_a_plan_sends_nothing(
         self, archives: ArchiveServer, raw: Path, tmp_path: Path, capsys: Capture

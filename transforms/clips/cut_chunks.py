@@ -15,9 +15,10 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.clips.cut_settings import CutSettings
-from transforms.clips.local_index import local_index_path
+from transforms.clips.local_index import local_index
 from transforms.clips.plan import Plan, read_plan
 from transforms.clips.run_work import RunWork, find_work, without_changed_source
+from transforms.clips.source_copies import local_source, sources_folder
 from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
 from transforms.media.children import ChildPool, ClipReport, CutJob, JobClip, JobDone
@@ -118,8 +119,8 @@ class _CutRuns(beam.DoFn):
         source = plan.video.uri
         if any(clip.action == "cut" for clip in work.job_clips):
             # A look reads finished clips alone; their source, only named then, may be gone.
-            storage = storage_for(plan.video.uri)
-            source = str(resources.enter_context(storage.local_file(plan.video.uri, self._scratch)))
+            copy = local_source(plan.video.uri, sources_folder(self._context))
+            source = str(resources.enter_context(copy).absolute())
         clips = tuple(self._local(clip, resources) for clip in work.job_clips)
         job_id = f"{plan.video.video_uuid}-{run.run_index}"
         self._jobs[job_id] = _OpenJob(work, plan, resources)
@@ -128,7 +129,7 @@ class _CutRuns(beam.DoFn):
                 job_id=job_id,
                 source=source,
                 facts=plan.facts,
-                index_path=self._index_path(plan),
+                index_path=local_index(self._context, plan.video.video_uuid),
                 clips=clips,
                 encode=self._settings.encode,
                 look=self._settings.look,
@@ -144,11 +145,6 @@ class _CutRuns(beam.DoFn):
             return clip
         file = storage_for(clip.path).local_file(clip.path, self._scratch)
         return dataclasses.replace(clip, path=str(resources.enter_context(file)))
-
-    def _index_path(self, plan: Plan) -> str:
-        path = local_index_path(self._context, plan.video.video_uuid)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return path
 
     def _finished(self, *, block: bool) -> Iterator[Clip]:
         for report in self._open_pool().reports(block=block):

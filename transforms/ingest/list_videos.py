@@ -132,7 +132,7 @@ def iter_videos(config: VideoInput, notes: InputNotes) -> Iterator[Video]:
         rel = relative(stat.uri, root)
         if _is_sidecar(rel.rsplit("/", 1)[-1]):
             notes.num_sidecars += 1
-        elif problem := _name_problem(rel) or _collision(rel, is_input):
+        elif problem := name_problem(rel) or _collision(rel, is_input):
             notes.report(stat.uri, problem)
         else:
             source_id = join(id_root, rel)
@@ -155,7 +155,7 @@ def _is_input(storage: Storage, root: str, listed: list[str] | None) -> Callable
 
     def is_input(rel: str) -> bool:
         uri = join(root, rel)
-        if _is_sidecar(rel.rsplit("/", 1)[-1]) or _name_problem(rel):
+        if _is_sidecar(rel.rsplit("/", 1)[-1]) or name_problem(rel):
             return False
         return (names is None or uri in names) and storage.exists(uri)
 
@@ -182,7 +182,7 @@ def _listed_paths(config: VideoInput, root: str) -> list[str]:
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise UsageError(f"{uri}: must be a JSON array of paths")
     for path in paths:
-        if "\0" in path or _name_problem(path) == _NOT_UTF8:
+        if "\0" in path or not _is_utf8(path):
             raise UsageError(f"{uri}: {shown(path)} is no path of a file")
     resolved = [path if scheme_of(path) else absolute(path) for path in paths]
     outside = [path for path in resolved if not is_inside(path, root) or path == root]
@@ -205,17 +205,33 @@ def _record_owners(folder: str) -> set[str]:
     return {folder.removesuffix(".json"), match.group(1)} if match else set()
 
 
-def _name_problem(rel: str) -> str | None:
-    try:
-        path = rel.encode()
-    except UnicodeEncodeError:
+def name_problem(rel: str) -> str | None:
+    """Return why a video of this relative path cannot be taken in; None: it can.
+
+    Keys of stores may hold what no path below a folder can: its records would lie elsewhere.
+    """
+    odd = next((part for part in rel.split("/") if part in ("", ".", "..")), None)
+    if odd is not None:
+        return f"has {f'a part {odd!r}' if odd else 'an empty part'} in its path; rename it"
+    if "\0" in rel:
+        return "has a zero byte in its path; rename it"
+    if not _is_utf8(rel):
         return _NOT_UTF8
+    path = rel.encode()
     num_bytes = len(path.rsplit(b"/", 1)[-1])
     if num_bytes > MAX_NAME_BYTES:
         return f"has a name of {num_bytes} bytes; at most {MAX_NAME_BYTES} leave room for records"
     if len(path) > MAX_PATH_BYTES:
         return f"has a path of {len(path)} bytes below the input; at most {MAX_PATH_BYTES} fit"
     return None
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as_text(path: str) -> str:

@@ -10,10 +10,11 @@ import apache_beam as beam
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.clips.local_index import local_index
 from transforms.clips.plan import read_plan
 from transforms.errors import MediaError
 from transforms.failures import skip_failed
-from transforms.layout import packet_index_uri, plan_uri
+from transforms.layout import plan_uri
 from transforms.media.packet_index import PacketIndex
 from transforms.progress import count
 from transforms.records import SplitVideo, Video
@@ -61,8 +62,7 @@ def join_scenes(
         raise MediaError("no_duration", f"{first.video.uri}: its frame rate is not known")
     scores = _joined_scores(detected)
     scenes, transitions = find_scenes(scores, settings)
-    uri = packet_index_uri(context.root, first.video.video_uuid)
-    pts = PacketIndex.load(uri).pts
+    pts = PacketIndex.load(local_index(context, first.video.video_uuid)).pts
     num_frames = first.segment.num_frames
     pieces = video_pieces(
         scenes,

@@ -22,9 +22,16 @@ from transforms.storage.gcs_client import (
     named_errors,
     needed_bucket,
 )
-from transforms.storage.gcs_read import RangeReader
+from transforms.storage.gcs_download import download
+from transforms.storage.gcs_read import BoundedBuffer, BoundError, RangeReader
 from transforms.storage.gcs_upload import upload
-from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
+from transforms.storage.interface import (
+    NotFoundError,
+    ObjectStat,
+    ProblemHandler,
+    StorageError,
+    TooLargeError,
+)
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.uris import bucket_and_key
 
@@ -47,14 +54,16 @@ class GcsStorage:
         self._retry: Retry = DEFAULT_RETRY.with_timeout(patience_seconds)
         self._connected: tuple[tuple[int, str], Connection] | None = None
 
-    def read(self, uri: str) -> bytes:
-        """Return the whole object, checked against its checksum."""
+    def read(self, uri: str, *, most: int | None = None) -> bytes:
+        """Return the whole object, checked against its checksum; at most ``most`` bytes."""
+        blob, buffer = self._blob(uri), BoundedBuffer(most)
         with named_errors(uri):
-            return bytes(
-                self._blob(uri).download_as_bytes(
-                    raw_download=True, timeout=TIMEOUT, retry=self._retry
-                )
-            )
+            try:
+                blob.download_to_file(buffer, raw_download=True, timeout=TIMEOUT, retry=self._retry)
+            except BoundError:
+                num_bytes = self.stat(uri).num_bytes
+                raise TooLargeError(uri, most=most or 0, num_bytes=num_bytes) from None
+        return buffer.getvalue()
 
     def read_range(self, uri: str, start: int, length: int) -> bytes:
         """Return bytes ``[start, start + length)``, fewer only at the object's end."""
@@ -66,10 +75,7 @@ class GcsStorage:
 
     def stat(self, uri: str) -> ObjectStat:
         """Return size and generation."""
-        blob = self._blob(uri)
-        with named_errors(uri):
-            blob.reload(timeout=TIMEOUT, retry=self._retry)
-        return _object_stat(uri, blob)
+        return _object_stat(uri, self._described(uri))
 
     def exists(self, uri: str) -> bool:
         """Return whether there is an object; False as well where there is no bucket."""
@@ -154,14 +160,13 @@ class GcsStorage:
             path.unlink(missing_ok=True)
 
     def _download(self, uri: str, path: Path) -> None:
-        blob = self._blob(uri)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file, named_errors(uri):
-                blob.download_to_file(file, raw_download=True, timeout=TIMEOUT, retry=self._retry)
+            with path.open("wb") as file:
+                download(self._connection(), self._described(uri), file, self._retry)
         except OSError as error:
             raise StorageError(
-                f"{uri}: cannot be copied to {path.parent}: {error.strerror or error}"
+                f"{uri}: cannot be copied to {path.parent}: {error.strerror}"
             ) from error
 
     def _upload(self, uri: str, data: bytes | Path, *, generation: int | None = None) -> bool:
@@ -171,6 +176,12 @@ class GcsStorage:
 
     def _reader(self, uri: str) -> RangeReader:
         return RangeReader(self._connection(), self._blob(uri), self._retry)
+
+    def _described(self, uri: str) -> Blob:
+        blob = self._blob(uri)
+        with named_errors(uri):
+            blob.reload(timeout=TIMEOUT, retry=self._retry)
+        return blob
 
     def _blob(self, uri: str) -> Blob:
         key = bucket_and_key(uri)[1]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import email.utils
+import io
 import re
+from typing import TYPE_CHECKING
 
 import urllib3
 from google.api_core.exceptions import NotFound, from_http_response
@@ -13,7 +15,28 @@ from google.cloud.storage import Blob
 from transforms.storage.gcs_client import TIMEOUT, Connection, named_errors
 from transforms.storage.interface import StorageError
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+)")
+
+
+class BoundError(Exception):
+    """More bytes came than a buffer takes."""
+
+
+class BoundedBuffer(io.BytesIO):
+    """Takes so many bytes and no more; None: any number."""
+
+    def __init__(self, most: int | None) -> None:
+        super().__init__()
+        self._most = most
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Append; raises BoundError beyond the bound."""
+        if self._most is not None and self.tell() + memoryview(data).nbytes > self._most:
+            raise BoundError
+        return super().write(data)
 
 
 class RangeReader:
@@ -24,7 +47,7 @@ class RangeReader:
 
     Args:
         connection: Whose credentials and endpoint are used.
-        blob: The object.
+        blob: The object; where its generation is known, that one is read.
         retry: What is tried again, and for how long.
     """
 
@@ -34,7 +57,7 @@ class RangeReader:
         self._uri = f"gs://{blob.bucket.name}/{blob.name}"
         self._about_url = f"{connection.client.api_endpoint}/storage/v1{blob.path}"
         self._url = f"{connection.client.api_endpoint}/download/storage/v1{blob.path}"
-        self._generation: str | None = None
+        self._generation = None if blob.generation is None else str(blob.generation)
 
     def __call__(self, start: int, length: int) -> tuple[bytes, int]:
         """Return bytes ``[start, start + length)``, fewer only at the end, and the object's size.

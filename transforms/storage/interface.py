@@ -27,6 +27,14 @@ class StoreAwayError(CurateError):
     """
 
 
+class TooLargeError(StorageError):
+    """An object has more bytes than its reader takes."""
+
+    def __init__(self, uri: str, *, most: int, num_bytes: int) -> None:
+        super().__init__(f"{uri}: needed at most {most} bytes, got {num_bytes}")
+        self.num_bytes = num_bytes
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectStat:
     """One stored object."""
@@ -46,8 +54,14 @@ ProblemHandler = Callable[[str, str], None]
 class Storage(Protocol):
     """Objects appear whole or not at all; a key ``d`` never stands beside a key ``d/x``."""
 
-    def read(self, uri: str) -> bytes:
-        """Return the whole object. Raises NotFoundError, StorageError."""
+    def read(self, uri: str, *, most: int | None = None) -> bytes:
+        """Return the whole object, in one request.
+
+        Raises:
+            NotFoundError: There is none.
+            TooLargeError: It has more than ``most`` bytes, and was not read.
+            StorageError: It cannot be read.
+        """
         ...
 
     def read_range(self, uri: str, start: int, length: int) -> bytes:

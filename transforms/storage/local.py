@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from transforms.machine_locks import machine_lock
-from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
+from transforms.storage.interface import (
+    NotFoundError,
+    ObjectStat,
+    ProblemHandler,
+    StorageError,
+    TooLargeError,
+)
 from transforms.storage.sync import make_folders, sync_file, sync_folder
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -23,8 +29,10 @@ TEMPORARY_PREFIX = ".tmp-"
 class LocalStorage:
     """Files below the local root, synced to disk and then published by rename or link."""
 
-    def read(self, uri: str) -> bytes:
-        """Return the whole file."""
+    def read(self, uri: str, *, most: int | None = None) -> bytes:
+        """Return the whole file, unless it has more than ``most`` bytes."""
+        if most is not None and (num_bytes := self.stat(uri).num_bytes) > most:
+            raise TooLargeError(uri, most=most, num_bytes=num_bytes)
         with _named_errors(uri):
             return Path(uri).read_bytes()
 

@@ -15,7 +15,7 @@ from transforms.storage.block_reader import BlockReader
 from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.routes import StorageRoute
-from transforms.storage.s3_body import PinnedObject, download, read_whole, told_size
+from transforms.storage.s3_body import PinnedObject, download, read_whole, told
 from transforms.storage.s3_client import client_for
 from transforms.storage.s3_errors import file_errors, http_status, named_errors
 from transforms.storage.s3_upload import Upload
@@ -37,10 +37,10 @@ class S3Storage:
         self._route = route
         self._hasty = hasty
 
-    def read(self, uri: str) -> bytes:
-        """Return the whole object, checked against its checksum."""
+    def read(self, uri: str, *, most: int | None = None) -> bytes:
+        """Return the whole object, checked against its checksum; at most ``most`` bytes."""
         with self._errors(uri):
-            return read_whole(self._client, *bucket_and_key(uri))
+            return read_whole(self._client, *bucket_and_key(uri), most=most)
 
     def read_range(self, uri: str, start: int, length: int) -> bytes:
         """Return bytes ``[start, start + length)``, fewer only at the object's end."""
@@ -63,9 +63,9 @@ class S3Storage:
             found = self._client.head_object(**_where(uri))
         return ObjectStat(
             uri=uri,
-            num_bytes=told_size(found, uri),
-            version=found["ETag"],
-            modified_at=found["LastModified"].timestamp(),
+            num_bytes=told(found, "ContentLength", uri),
+            version=told(found, "ETag", uri),
+            modified_at=told(found, "LastModified", uri).timestamp(),
         )
 
     def exists(self, uri: str) -> bool:
@@ -116,6 +116,8 @@ class S3Storage:
                 page = next(pages, None)
             if page is None:
                 return
+            # What is no listing must not look like an empty one.
+            told(page, "IsTruncated", uri)
             for found in page.get("Contents", ()):
                 name = found["Key"].rsplit("/", 1)[-1]
                 if name and not name.startswith(TEMPORARY_PREFIX):

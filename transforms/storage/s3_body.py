@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from transforms.storage.interface import StorageError, StoreAwayError
+from transforms.storage.interface import StorageError, StoreAwayError, TooLargeError
 from transforms.storage.s3_errors import error_code, http_status
 
 CHUNK_BYTES = 1 << 20
@@ -26,10 +26,12 @@ class PinnedObject:
         client: The boto3 client.
         bucket: Its bucket.
         key: Its key.
+        most: Most bytes that it may have; None: any number.
     """
 
-    def __init__(self, client: Any, bucket: str, key: str) -> None:
+    def __init__(self, client: Any, bucket: str, key: str, *, most: int | None = None) -> None:
         self._client = client
+        self._most = most
         self._bucket = bucket
         self._key = key
         self._etag: str | None = None
@@ -111,60 +113,67 @@ class PinnedObject:
                 self.num_bytes = self._size_of_refused(error)
                 return None
             raise
-        self._etag = answer["ETag"]
+        self._etag = told(answer, "ETag", self._name)
         self.num_bytes = self._size_of(answer, position)
+        if self._most is not None and self.num_bytes > self._most:
+            answer["Body"].close()
+            raise TooLargeError(self._name, most=self._most, num_bytes=self.num_bytes)
         return dict(answer)
 
     def _size_of(self, answer: dict[str, Any], position: int) -> int:
-        told = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.get("ContentRange") or "")
-        if told is None and position == 0:
+        range_told = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.get("ContentRange") or "")
+        if range_told is None and position == 0:
             if "ContentLength" not in answer:
                 # A body of unknown length looks whole wherever it ends.
                 return self._asked_size()
             return int(answer["ContentLength"])
-        if told is None or int(told[1]) != position:
+        if range_told is None or int(range_told[1]) != position:
             answer["Body"].close()
             raise StorageError(
                 f"{self._name}: asked for the bytes from {position} on, the store sent "
                 f"{answer.get('ContentRange') or 'the whole object'}; it cannot read ranges"
             )
-        return int(told[2])
+        return int(range_told[2])
 
     def _size_of_refused(self, error: Any) -> int:
         headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        told = re.fullmatch(r"bytes \*/(\d+)", headers.get("content-range", ""))
-        if told:
-            return int(told[1])
+        range_told = re.fullmatch(r"bytes \*/(\d+)", headers.get("content-range", ""))
+        if range_told:
+            return int(range_told[1])
         return self._asked_size()
 
     def _asked_size(self) -> int:
         pinned = {} if self._etag is None else {"IfMatch": self._etag}
         head = self._client.head_object(Bucket=self._bucket, Key=self._key, **pinned)
-        return told_size(head, self._name)
+        return int(told(head, "ContentLength", self._name))
 
 
-def told_size(head: Mapping[str, Any], uri: str) -> int:
-    """Return an object's size in bytes, from the answer to HEAD.
+def told(answer: Mapping[str, Any], name: str, uri: str) -> Any:
+    """Return what every store tells in such an answer.
 
     Raises:
-        StorageError: The store does not tell it.
+        StorageError: It is not there.
     """
-    if "ContentLength" not in head:
-        raise StorageError(f"{uri}: the store does not tell the size (no Content-Length)")
-    return int(head["ContentLength"])
+    if name not in answer:
+        raise StorageError(
+            f"{uri}: the answer has no {name}; is the endpoint an object store, and no proxy "
+            "answers in its place?"
+        )
+    return answer[name]
 
 
-def read_whole(client: Any, bucket: str, key: str) -> bytes:
+def read_whole(client: Any, bucket: str, key: str, *, most: int | None = None) -> bytes:
     """Return an object; what does not fit its checksum is read again.
 
     Raises:
+        TooLargeError: It has more than ``most`` bytes.
         StorageError: It never fits.
     """
     from botocore.exceptions import FlexibleChecksumError  # noqa: PLC0415
 
     for _ in range(_WHOLE_ATTEMPTS):
         try:
-            return b"".join(PinnedObject(client, bucket, key).whole())
+            return b"".join(PinnedObject(client, bucket, key, most=most).whole())
         except FlexibleChecksumError:
             continue
     raise StorageError(
