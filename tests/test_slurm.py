@@ -269,7 +269,10 @@ def test_by_a_login_node_with_exit_status_and_a_lost_taskmanager(
     marks = lab.shared / "login"
     marks.mkdir()
     said, go = marks / "said", marks / "go"
-    lines = f'printf %s "$HOSTILE" > {said}; until [ -e {go} ]; do sleep 0.2; done; exit 7'
+    lines = (
+        f'printf %s "$HOSTILE" > {said}.new; mv {said}.new {said}; '
+        f"until [ -e {go} ]; do sleep 0.2; done; exit 7"
+    )
     with ssh_server(lab, tmp_path) as config:
         # Without SLURM's configuration this machine has no cluster: only ssh leads to one.
         blind = {"SLURM_CONF": "/nowhere"}
@@ -288,7 +291,7 @@ def test_by_a_login_node_with_exit_status_and_a_lost_taskmanager(
         lab.kill(job_id, "TaskManagerRunner", "tm-node2-1")
         folder = Path(lab.job(job_id)["StdOut"].removesuffix(".log"))
         tm_log = folder / "attempt-0" / "taskmanager-node2.log"
-        assert lab.job(job_id)["Comment"] == hostile.replace("\\", "/")
+        assert lab.job(job_id)["Comment"].strip() == hostile.replace("\\", "/")
         _until(lambda: "the taskmanager ended with status 137" in tm_log.read_text())
         _until(lambda: "tm-node2-2" in tm_log.read_text())
         go.touch()

@@ -62,8 +62,8 @@ if [ ! -O "$root" ] || [ -L "$root" ]; then die "$root is not this user's; give 
 exec 9> "$root/sweep.lock"
 flock 9
 for old in "$root"/*/; do
-  [ -e "$old/lock" ] || continue
-  if flock -n "$old/lock" true; then rm -rf -- "$old"; fi
+  [ -e "$old" ] || continue
+  if [ ! -e "$old/lock" ] || flock -n "$old/lock" true; then rm -rf -- "$old" || true; fi
 done
 mkdir -p -- "$own"/{conf,tmp,log,pid}
 exec 8> "$own/lock"
@@ -111,9 +111,20 @@ export FLINK_CONF_DIR=$own/conf FLINK_LOG_DIR=$own/log FLINK_PID_DIR=$own/pid
 
 stopped='' pid=''
 end() { if [ -n "$pid" ]; then kill "-$1" "$pid" 2> /dev/null || true; fi; }
+finish() {
+  trap '' TERM INT
+  local i
+  for ((i = 0; i < 40; i++)); do
+    if [ -z "$pid" ] || ! kill -0 "$pid" 2> /dev/null; then break; fi
+    sleep 0.25
+  done
+  end KILL
+  wait
+  rm -rf -- "$own"
+}
 trap 'stopped=1; end TERM' TERM INT
 # After scancel the batch script can start no step: this one removes its own files.
-trap 'end KILL; rm -rf -- "$own"' EXIT
+trap finish EXIT
 if [ "$role" = jobmanager ]; then chances=1; else chances=5; fi
 for ((try = 1; chances > 0; try++)); do
   arguments=()
@@ -122,12 +133,13 @@ for ((try = 1; chances > 0; try++)); do
   "$flink/bin/$role.sh" start-foreground "${arguments[@]}" &
   pid=$!
   wait "$pid" || status=$?
-  # The first wait returns when the trap ran; the second when the JVM has ended.
-  if [ -n "$stopped" ]; then wait "$pid" 2> /dev/null || true; exit 0; fi
+  # The wait returns when the trap has run, too.
+  if [ -n "$stopped" ]; then exit 0; fi
   echo "beam-curate on $node: the $role ended with status $status" >&2
   # One that lived is started again for ever, one that never comes up is not.
   if ((SECONDS - began > 120)); then chances=5; fi
   chances=$((chances - 1))
   if ((chances > 0)); then sleep 2; fi
+  if [ -n "$stopped" ]; then exit 0; fi
 done
 exit 1
