@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from transforms.lease import hold_lease, raise_if_held, raise_if_lost, sweep_whi
 from transforms.progress import TotalsReader, flush_counts, forget_counts, read_totals
 from transforms.scratch import new_run_id, run_scratch, scratch_root
 from transforms.shards.layout import version_lease_uri
+from transforms.storage.sync import VARIABLE as FSYNC
 from transforms.storage.sync import syncing
 from transforms.storage.uris import absolute
 
@@ -117,6 +119,7 @@ def _job(config: AnyConfig, place: RunPlace, leases: list[str]) -> Job:
         stall_seconds=config.execution.stall_minutes * 60,
         worker_python=config.execution.worker_python,
         reports=place.reports,
+        environment={FSYNC: os.environ[FSYNC]},
         progress=lambda: sum(counted.read().values()),
     )
 

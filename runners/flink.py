@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from runners.boot_order import VARIABLE, BootOrder, program_facts, python_path
 from runners.flink_checks import Cluster, check_cluster
-from runners.flink_rest import FlinkRest
+from runners.flink_rest import FlinkRest, FlinkUnreachableError
 from runners.flink_watch import FlinkJobError, follow
 from runners.interface import Build, Job
 from runners.job_guard import cancel_job
@@ -138,11 +138,11 @@ def _options(
     }
     if "environment_type" not in given:
         preset["environment_type"] = "PROCESS"
-        preset["environment_config"] = json.dumps(_process(order, job.worker_python))
+        preset["environment_config"] = json.dumps(_process(order, job))
         given.discard("environment_config")
         beam_flags = [flag for flag in beam_flags if not flag.startswith("--environment_config")]
     elif "--environment_type=EXTERNAL" in beam_flags:
-        beam_flags = [_with_order(flag, order) for flag in beam_flags]
+        beam_flags = [_with_order(flag, order, job) for flag in beam_flags]
     flags = [f"--{option}={value}" for option, value in preset.items() if option not in given]
     kept = [flag for flag in beam_flags if not flag.startswith("--runner=")]
     return PipelineOptions([*flags, *kept])
@@ -159,25 +159,26 @@ def _order(cluster: Cluster, job: Job) -> BootOrder:
     )
 
 
-def _process(order: BootOrder, worker_python: str | None) -> dict[str, Any]:
+def _process(order: BootOrder, job: Job) -> dict[str, Any]:
     """Return how a TaskManager starts a worker."""
-    if worker_python is not None:
-        command = str(Path(worker_python).parent / INSTALLED_BOOT)
-        return {"command": command, "env": {VARIABLE: order.to_json()}}
-    environment = {
-        VARIABLE: order.to_json(),
+    environment = {**job.environment, VARIABLE: order.to_json()}
+    if job.worker_python is not None:
+        command = Path(job.worker_python).parent / INSTALLED_BOOT
+        return {"command": os.fspath(command), "env": environment}
+    environment |= {
         "BEAM_CURATE_PYTHON": sys.executable,
         "PYTHONPATH": python_path(),
     }
     return {"command": os.fspath(BOOT), "env": environment}
 
 
-def _with_order(flag: str, order: BootOrder) -> str:
+def _with_order(flag: str, order: BootOrder, job: Job) -> str:
     """Return the address of a worker pool with what it needs to know; other flags as they are."""
     name, _, value = flag.partition("=")
     if name != "--environment_config" or value.startswith("{"):
         return flag
-    return f"{name}={json.dumps({'url': value, 'params': {VARIABLE: order.to_json()}})}"
+    params = {**job.environment, VARIABLE: order.to_json()}
+    return f"{name}={json.dumps({'url': value, 'params': params})}"
 
 
 def _submit(
@@ -203,9 +204,11 @@ def _appeared(result: Any, rest: FlinkRest, name: str, server: JobServer) -> str
     messages = _Messages(result)
     deadline = time.monotonic() + _APPEAR_SECONDS
     while time.monotonic() < deadline:
-        for known in rest.jobs():
-            if known.name == name:
-                return known.job_id
+        # While it takes in a job, a JobManager may be too busy to answer.
+        with contextlib.suppress(FlinkUnreachableError):
+            for known in rest.jobs():
+                if known.name == name:
+                    return known.job_id
         if server.end:
             raise FlinkJobError(f"the job could not be submitted: {server.end}")
         if result.state in ("FAILED", "CANCELLED"):

@@ -78,9 +78,7 @@ def follow(
         time.sleep(POLL_SECONDS)
 
 
-def _has_finished(
-    rest: FlinkRest, job_id: str, job: dict[str, Any], reports: str | None
-) -> bool:
+def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any], reports: str | None) -> bool:
     state = job["state"]
     if state == "FINISHED":
         return True
