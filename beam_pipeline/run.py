@@ -16,7 +16,7 @@ from beam_pipeline.detection import check_detection, settle_splitting
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
-from beam_pipeline.run_place import RunPlace, shared_folder
+from beam_pipeline.run_place import RunPlace, remove_shared, shared_folder
 from runners.chosen import chosen
 from runners.interface import Job, Runner
 from transforms.layout import lease_uri
@@ -64,6 +64,7 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     with contextlib.ExitStack() as held:
         for uri in leases:
             held.enter_context(hold_lease(uri, run_id))
+            remove_shared(uri)
         runner.prepare(beam_flags)
         scratch = held.enter_context(run_scratch(config.run.scratch_path, run_id))
         shared = str(scratch)
@@ -75,7 +76,8 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
 
         run = PreparedRun(pipeline, config, place, resolved)
         run.store()
-        prediction = run.predict()
+        # It measures this machine alone.
+        prediction = run.predict() if runner.IS_LOCAL else None
         predicted_at = time.monotonic()
         with _swept_after_error(leases, place):
             totals = _work(run, config, runner, beam_flags, _job(config, place, leases))
