@@ -77,7 +77,7 @@ def follow_log(log: str, job_id: str, *, lines: int, login: Login) -> None:
     # Without a terminal nothing tells the shell there that nobody listens any more: it looks.
     follow = (
         'tail -n "$3" -F -- "$1" 2>/dev/null & tail=$!; trap "kill $tail" EXIT; '
-        'while kill -0 "$PPID" && squeue -h -j "$2" -o %T | grep -q .; do sleep 3; done 2>/dev/null; '
-        "sleep 1"
+        'while kill -0 "$PPID" && squeue -h -j "$2" -o %T | grep -q .; do sleep 3; done '
+        "2>/dev/null; sleep 1"
     )
     login.stream(["sh", "-c", follow, "sh", log, job_id, str(lines)])

@@ -40,6 +40,11 @@ if [ "$role" = driver ]; then
     "$BC_PYTHON" -c 'import beam_pipeline' || die "$BC_PYTHON has no beam_pipeline; install beam-curate there"
     BC_COMMAND=("$BC_PYTHON" -m beam_pipeline "${BC_COMMAND[@]}" --runner=FlinkRunner --flink_master="$rest")
     if [ -n "$BC_JAR" ]; then BC_COMMAND+=(--flink_job_server_jar="$BC_JAR"); fi
+    # A worker takes one GPU: as many workers on each node as the job has GPUs there.
+    IFS=, read -ra gpus <<< "${CUDA_VISIBLE_DEVICES:-}"
+    if ((${#gpus[@]} > 1)) && [[ " ${BC_COMMAND[*]}" != *" --sdk_worker_parallelism"* ]]; then
+      BC_COMMAND+=(--sdk_worker_parallelism="${#gpus[@]}")
+    fi
   fi
   exec "${BC_COMMAND[@]}"
 fi
@@ -55,7 +60,7 @@ fi
   die "no Flink at '$flink' (bin/$role.sh is missing); unpack one, or install apache-flink and apache-flink-libraries beside $BC_PYTHON, and give --flink_home PATH"
 
 root=${TMPDIR:-/tmp}/beam-curate-flink-$(id -u)
-own=$root/$stamp-$role
+own=$root/$stamp-$node-$role
 mkdir -p -m 700 -- "$root"
 if [ ! -O "$root" ] || [ -L "$root" ]; then die "$root is not this user's; give --node_scratch PATH"; fi
 # What killed jobs left goes; nobody looks while a new folder has no lock yet.
@@ -71,6 +76,8 @@ flock 8
 flock -u 9
 exec 9>&-
 
+# What the workers of this node print, 8 MiB of each at most.
+export BEAM_CURATE_LOGS=${BEAM_CURATE_LOGS:-$run/workers-$node}
 slots=${BC_SLOTS:-${SLURM_CPUS_ON_NODE:-$(nproc)}}
 # Shuffles take 16 MB of network buffers per slot and exchange; the rest is the JVM itself.
 memory=${BC_TASKMANAGER_MEMORY:-$((1280 + 192 * slots))m}
