@@ -7,6 +7,7 @@ running: not after an error, not after Ctrl-C, not when this process is killed (
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -21,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 from runners.boot_order import VARIABLE, BootOrder, program_facts, python_path
 from runners.flink_checks import Cluster, check_cluster
 from runners.flink_rest import FlinkRest, FlinkUnreachableError
-from runners.flink_watch import FlinkJobError, follow
+from runners.flink_watch import FlinkJobError, FlinkLostError, follow
 from runners.interface import Build, Job
 from runners.job_guard import cancel_job
 from runners.job_server import JobServer, running_job_server
+from transforms.errors import PreflightError
 from transforms.scratch import new_run_id
 
 if TYPE_CHECKING:
@@ -35,14 +37,16 @@ BOOT = Path(__file__).resolve().parent / "boot.sh"
 INSTALLED_BOOT = "beam-curate-worker"
 """Console script of the boot program, beside the Python it is installed for."""
 PRESET = {
-    # A machine may be lost; what was committed is not done again.
-    "number_of_execution_retries": 3,
-    "execution_retry_delay": 5000,
     "default_sdk_harness_log_level": "WARN",
     "experiments": "disable_logging_submission_environment",
 }
 """Options of Beam and of its Flink runner, unless the user gives others."""
+RETRIES = 3
+"""A machine may be lost; what was committed is not done again."""
+RETRY_DELAY_MS = 5000
 _APPEAR_SECONDS = 120.0
+_BACK_SECONDS = 60.0
+"""So long a TaskManager is waited for that was lost."""
 _POLL_SECONDS = 0.3
 
 _logger = logging.getLogger(__name__)
@@ -78,12 +82,26 @@ def run(build: Build, beam_flags: list[str], job: Job | None = None) -> None:
     Raises:
         CurateError: As a step raised it.
         PreflightError: A worker cannot start.
-        FlinkJobError: The job failed for another reason, hangs, or is lost.
+        FlinkJobError: A step raised something else, the job hangs, or was lost too often.
         JobServerError: Beam's job server does not start, or ended too early.
         KeyboardInterrupt: The user ended the run; the job is cancelled.
     """
     job = job or Job(new_run_id())
+    retries, delay_seconds = _retries(beam_flags)
     cluster = _cluster(beam_flags)
+    for attempt in itertools.count(1):
+        try:
+            _run_once(build, beam_flags, cluster, job)
+            return
+        except FlinkLostError as error:
+            if attempt > retries:
+                raise
+            _logger.warning("%s; attempt %d of %d follows", error, attempt + 1, retries + 1)
+        time.sleep(delay_seconds)
+        cluster = _cluster_again(beam_flags, cluster.parallelism)
+
+
+def _run_once(build: Build, beam_flags: list[str], cluster: Cluster, job: Job) -> None:
     # Of its own for each job: a run may have several.
     name = f"beam-curate-{job.run_id}-{uuid.uuid4().hex[:6]}"
     with (
@@ -100,6 +118,33 @@ def run(build: Build, beam_flags: list[str], job: Job | None = None) -> None:
             stall_seconds=job.stall_seconds,
             reports=job.reports,
         )
+
+
+def _retries(beam_flags: list[str]) -> tuple[int, float]:
+    """Return how often a lost job is submitted again, and after how many seconds.
+
+    Beam's runner does not hand these options to Flink for a batch job.
+    """
+    from runners.flink_options import FlinkJobOptions  # noqa: PLC0415 - imports Beam
+
+    given = FlinkJobOptions(beam_flags).get_all_options()
+    delay_ms = given.get("execution_retry_delay", RETRY_DELAY_MS)
+    return given.get("number_of_execution_retries", RETRIES), delay_ms / 1000
+
+
+def _cluster_again(beam_flags: list[str], parallelism: int) -> Cluster:
+    """Return the cluster when a lost TaskManager is back, or without it when it does not come."""
+    deadline = time.monotonic() + _BACK_SECONDS
+    while True:
+        is_late = time.monotonic() > deadline
+        try:
+            cluster = _cluster(beam_flags)
+            if is_late or cluster.parallelism >= parallelism:
+                return cluster
+        except PreflightError:
+            if is_late:
+                raise
+        time.sleep(_POLL_SECONDS)
 
 
 def _cluster(beam_flags: list[str]) -> Cluster:

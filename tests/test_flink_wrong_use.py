@@ -2,62 +2,26 @@
 
 from __future__ import annotations
 
-import http.server
-import json
+import importlib
 import socket
-import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from flink_stub import OVERVIEW, Answers, answering
 from make_video import VideoSpec, make_video
 from wrong_use import Ended, split, use
 
 Capture = pytest.CaptureFixture[str]
 Wrong = Callable[..., Ended]
-OVERVIEW = {"taskmanagers": 2, "slots-total": 4, "slots-available": 4, "jobs-running": 0}
-MANAGERS = [
-    {"id": "a", "path": "pekko.tcp://flink@10.0.0.1:4000/user/rpc/x", "slotsNumber": 2},
-    {"id": "b", "path": "pekko.tcp://flink@10.0.0.2:4000/user/rpc/x", "slotsNumber": 2},
-]
-
-
-class Answers:
-    """What stands where Flink's REST interface is expected."""
-
-    def __init__(self) -> None:
-        self.by_path: dict[str, Any] = {
-            "/config": {"flink-version": "1.19.3"},
-            "/overview": OVERVIEW,
-            "/taskmanagers": {"taskmanagers": MANAGERS},
-        }
-        self.address = ""
 
 
 @pytest.fixture
 def flink() -> Iterator[Answers]:
-    answers = Answers()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = answers.by_path.get(self.path)
-            body = json.dumps(found).encode()
-            self.send_response(404 if found is None else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        answers.address = f"127.0.0.1:{server.server_address[1]}"
+    with answering() as answers:
         yield answers
-        server.shutdown()
 
 
 @pytest.fixture
@@ -77,6 +41,9 @@ def wrong(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> W
     make_video(raw / "a.mp4", VideoSpec(seconds=1))
     # Neither a cache nor a build of this user's is to be found.
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    # Not of the ten seconds that the checks may take: on a busy machine it takes as long.
+    importlib.import_module("apache_beam")
 
     def run(*options: str | Path) -> Ended:
         started_at = time.monotonic()
