@@ -36,6 +36,7 @@ setup(
     package_data={
         "configs": ["*.yaml", "*.json"],
         "beam_pipeline": ["py.typed"],
+        "runners": ["boot.sh", "flink_job_server/pom.xml"],
         "runners.slurm": ["*.sh"],
         "transforms.shots": ["*.json"],
     },
@@ -70,5 +71,11 @@ setup(
         "test": TEST,
         "lint": LINT,
     },
-    entry_points={"console_scripts": ["beam-curate = beam_pipeline.cli:run_and_exit"]},
+    entry_points={
+        "console_scripts": [
+            "beam-curate = beam_pipeline.cli:run_and_exit",
+            # What a TaskManager runs where --worker_python names the Python of the workers.
+            "beam-curate-worker = runners.worker_boot:main",
+        ]
+    },
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
 from beam_pipeline.routes import open_stores
-from beam_pipeline.run_place import RunPlace, shared_folder
+from beam_pipeline.run_place import RunPlace, remove_shared, shared_folder
 from beam_pipeline.store_checks import check_stores
 from runners.chosen import chosen
 from runners.interface import Job, Runner
@@ -25,6 +26,7 @@ from transforms.lease import hold_lease, raise_if_held, raise_if_lost, sweep_whi
 from transforms.progress import TotalsReader, flush_counts, forget_counts, read_totals
 from transforms.scratch import new_run_id, run_scratch, scratch_root
 from transforms.shards.layout import version_lease_uri
+from transforms.storage.sync import VARIABLE as FSYNC
 from transforms.storage.sync import syncing
 from transforms.storage.uris import absolute
 
@@ -66,6 +68,7 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     with contextlib.ExitStack() as held:
         for uri in leases:
             held.enter_context(hold_lease(uri, run_id))
+            remove_shared(uri)
         runner.prepare(beam_flags)
         scratch = held.enter_context(run_scratch(config.run.scratch_path, run_id))
         shared = str(scratch)
@@ -77,7 +80,8 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
 
         run = PreparedRun(pipeline, config, place, resolved)
         run.store()
-        prediction = run.predict()
+        # It measures this machine alone.
+        prediction = run.predict() if runner.IS_LOCAL else None
         predicted_at = time.monotonic()
         with _swept_after_error(leases, place):
             totals = _work(run, config, runner, beam_flags, _job(config, place, leases))
@@ -121,6 +125,7 @@ def _job(config: AnyConfig, place: RunPlace, leases: list[str]) -> Job:
         stall_seconds=config.execution.stall_minutes * 60,
         worker_python=config.execution.worker_python,
         reports=place.reports,
+        environment={FSYNC: os.environ[FSYNC]},
         progress=lambda: sum(counted.read().values()),
     )
 

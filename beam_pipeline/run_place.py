@@ -56,28 +56,36 @@ class RunPlace:
 
 @contextlib.contextmanager
 def shared_folder(lease: str, run_id: str) -> Iterator[str]:
-    """Yield a folder of the run in the output, removed at the end; those of dead runs go before.
+    """Yield a folder of the run in the output, removed at the end.
 
     Args:
         lease: The lease that the run holds; the folder lies beside it.
         run_id: The run.
     """
-    folders = join(lease.rpartition("/")[0], _FOLDER)
-    _remove(folders)
     try:
-        yield join(folders, run_id)
+        yield join(_folders(lease), run_id)
     finally:
-        try:
-            _remove(folders)
-        except StorageError as error:
-            # It is hidden and does no harm; the next run removes it.
-            _logger.warning("the counters of this run could not be removed: %s", error)
+        remove_shared(lease)
 
 
-def _remove(folder: str) -> None:
-    if not scheme_of(folder):
-        shutil.rmtree(folder, ignore_errors=True)
+def remove_shared(lease: str) -> None:
+    """Remove the shared folders of all runs; for whoever holds the lease: the others are dead.
+
+    Args:
+        lease: As for ``shared_folder``.
+    """
+    folders = _folders(lease)
+    if not scheme_of(folders):
+        shutil.rmtree(folders, ignore_errors=True)
         return
-    storage = storage_for(folder)
-    for stat in list(storage.list(folder)):
-        storage.delete(stat.uri)
+    storage = storage_for(folders)
+    try:
+        for stat in list(storage.list(folders)):
+            storage.delete(stat.uri)
+    except StorageError as error:
+        # They are hidden and do no harm; the next run removes them.
+        _logger.warning("counters of a run could not be removed: %s", error)
+
+
+def _folders(lease: str) -> str:
+    return join(lease.rpartition("/")[0], _FOLDER)

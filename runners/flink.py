@@ -7,6 +7,7 @@ running: not after an error, not after Ctrl-C, not when this process is killed (
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -20,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from runners.boot_order import VARIABLE, BootOrder, program_facts, python_path
 from runners.flink_checks import Cluster, check_cluster
-from runners.flink_rest import FlinkRest
-from runners.flink_watch import FlinkJobError, follow
+from runners.flink_rest import FlinkRest, FlinkUnreachableError
+from runners.flink_watch import FlinkJobError, FlinkLostError, follow
 from runners.interface import Build, Job
 from runners.job_guard import cancel_job
 from runners.job_server import JobServer, running_job_server
+from transforms.errors import PreflightError
 from transforms.scratch import new_run_id
 
 if TYPE_CHECKING:
@@ -35,14 +37,16 @@ BOOT = Path(__file__).resolve().parent / "boot.sh"
 INSTALLED_BOOT = "beam-curate-worker"
 """Console script of the boot program, beside the Python it is installed for."""
 PRESET = {
-    # A machine may be lost; what was committed is not done again.
-    "number_of_execution_retries": 3,
-    "execution_retry_delay": 5000,
     "default_sdk_harness_log_level": "WARN",
     "experiments": "disable_logging_submission_environment",
 }
 """Options of Beam and of its Flink runner, unless the user gives others."""
+RETRIES = 3
+"""A machine may be lost; what was committed is not done again."""
+RETRY_DELAY_MS = 5000
 _APPEAR_SECONDS = 120.0
+_BACK_SECONDS = 60.0
+"""So long a TaskManager is waited for that was lost."""
 _POLL_SECONDS = 0.3
 
 _logger = logging.getLogger(__name__)
@@ -78,12 +82,26 @@ def run(build: Build, beam_flags: list[str], job: Job | None = None) -> None:
     Raises:
         CurateError: As a step raised it.
         PreflightError: A worker cannot start.
-        FlinkJobError: The job failed for another reason, hangs, or is lost.
+        FlinkJobError: A step raised something else, the job hangs, or was lost too often.
         JobServerError: Beam's job server does not start, or ended too early.
         KeyboardInterrupt: The user ended the run; the job is cancelled.
     """
     job = job or Job(new_run_id())
+    retries, delay_seconds = _retries(beam_flags)
     cluster = _cluster(beam_flags)
+    for attempt in itertools.count(1):
+        try:
+            _run_once(build, beam_flags, cluster, job)
+            return
+        except FlinkLostError as error:
+            if attempt > retries:
+                raise
+            _logger.warning("%s; attempt %d of %d follows", error, attempt + 1, retries + 1)
+        time.sleep(delay_seconds)
+        cluster = _cluster_again(beam_flags, cluster.parallelism)
+
+
+def _run_once(build: Build, beam_flags: list[str], cluster: Cluster, job: Job) -> None:
     # Of its own for each job: a run may have several.
     name = f"beam-curate-{job.run_id}-{uuid.uuid4().hex[:6]}"
     with (
@@ -100,6 +118,33 @@ def run(build: Build, beam_flags: list[str], job: Job | None = None) -> None:
             stall_seconds=job.stall_seconds,
             reports=job.reports,
         )
+
+
+def _retries(beam_flags: list[str]) -> tuple[int, float]:
+    """Return how often a lost job is submitted again, and after how many seconds.
+
+    Beam's runner does not hand these options to Flink for a batch job.
+    """
+    from runners.flink_options import FlinkJobOptions  # noqa: PLC0415 - imports Beam
+
+    given = FlinkJobOptions(beam_flags).get_all_options()
+    delay_ms = given.get("execution_retry_delay", RETRY_DELAY_MS)
+    return given.get("number_of_execution_retries", RETRIES), delay_ms / 1000
+
+
+def _cluster_again(beam_flags: list[str], parallelism: int) -> Cluster:
+    """Return the cluster when a lost TaskManager is back, or without it when it does not come."""
+    deadline = time.monotonic() + _BACK_SECONDS
+    while True:
+        is_late = time.monotonic() > deadline
+        try:
+            cluster = _cluster(beam_flags)
+            if is_late or cluster.parallelism >= parallelism:
+                return cluster
+        except PreflightError:
+            if is_late:
+                raise
+        time.sleep(_POLL_SECONDS)
 
 
 def _cluster(beam_flags: list[str]) -> Cluster:
@@ -138,11 +183,11 @@ def _options(
     }
     if "environment_type" not in given:
         preset["environment_type"] = "PROCESS"
-        preset["environment_config"] = json.dumps(_process(order, job.worker_python))
+        preset["environment_config"] = json.dumps(_process(order, job))
         given.discard("environment_config")
         beam_flags = [flag for flag in beam_flags if not flag.startswith("--environment_config")]
     elif "--environment_type=EXTERNAL" in beam_flags:
-        beam_flags = [_with_order(flag, order) for flag in beam_flags]
+        beam_flags = [_with_order(flag, order, job) for flag in beam_flags]
     flags = [f"--{option}={value}" for option, value in preset.items() if option not in given]
     kept = [flag for flag in beam_flags if not flag.startswith("--runner=")]
     return PipelineOptions([*flags, *kept])
@@ -159,25 +204,26 @@ def _order(cluster: Cluster, job: Job) -> BootOrder:
     )
 
 
-def _process(order: BootOrder, worker_python: str | None) -> dict[str, Any]:
+def _process(order: BootOrder, job: Job) -> dict[str, Any]:
     """Return how a TaskManager starts a worker."""
-    if worker_python is not None:
-        command = str(Path(worker_python).parent / INSTALLED_BOOT)
-        return {"command": command, "env": {VARIABLE: order.to_json()}}
-    environment = {
-        VARIABLE: order.to_json(),
+    environment = {**job.environment, VARIABLE: order.to_json()}
+    if job.worker_python is not None:
+        command = Path(job.worker_python).parent / INSTALLED_BOOT
+        return {"command": os.fspath(command), "env": environment}
+    environment |= {
         "BEAM_CURATE_PYTHON": sys.executable,
         "PYTHONPATH": python_path(),
     }
     return {"command": os.fspath(BOOT), "env": environment}
 
 
-def _with_order(flag: str, order: BootOrder) -> str:
+def _with_order(flag: str, order: BootOrder, job: Job) -> str:
     """Return the address of a worker pool with what it needs to know; other flags as they are."""
     name, _, value = flag.partition("=")
     if name != "--environment_config" or value.startswith("{"):
         return flag
-    return f"{name}={json.dumps({'url': value, 'params': {VARIABLE: order.to_json()}})}"
+    params = {**job.environment, VARIABLE: order.to_json()}
+    return f"{name}={json.dumps({'url': value, 'params': params})}"
 
 
 def _submit(
@@ -203,9 +249,11 @@ def _appeared(result: Any, rest: FlinkRest, name: str, server: JobServer) -> str
     messages = _Messages(result)
     deadline = time.monotonic() + _APPEAR_SECONDS
     while time.monotonic() < deadline:
-        for known in rest.jobs():
-            if known.name == name:
-                return known.job_id
+        # While it takes in a job, a JobManager may be too busy to answer.
+        with contextlib.suppress(FlinkUnreachableError):
+            for known in rest.jobs():
+                if known.name == name:
+                    return known.job_id
         if server.end:
             raise FlinkJobError(f"the job could not be submitted: {server.end}")
         if result.state in ("FAILED", "CANCELLED"):

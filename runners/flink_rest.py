@@ -17,7 +17,7 @@ from transforms.errors import CurateError
 TIMEOUT_SECONDS = 5.0
 TERMINAL_STATES = frozenset({"FINISHED", "FAILED", "CANCELED", "SUSPENDED"})
 """A job in one of these does nothing any more."""
-_STARTING = 503
+_BUSY = 500
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -109,8 +109,10 @@ class FlinkRest:
             with _DIRECT.open(request, timeout=self._timeout) as answer:
                 body = answer.read()
         except urllib.error.HTTPError as error:
-            if error.code == _STARTING:
-                raise FlinkUnreachableError(f"{self.url}: is only just starting") from error
+            if error.code >= _BUSY:
+                raise FlinkUnreachableError(
+                    f"{self.url}: is starting or too busy ({error.code} {error.reason})"
+                ) from error
             raise FlinkAnswerError(
                 f"{self.url}{path}: answered {error.code} {error.reason}"
             ) from error

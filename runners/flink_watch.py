@@ -25,6 +25,10 @@ class FlinkJobError(CurateError):
     """A Flink job failed, hangs, or is lost."""
 
 
+class FlinkLostError(FlinkJobError):
+    """A Flink job lost a machine or a process: another one may go through."""
+
+
 def follow(
     rest: FlinkRest,
     job_id: str,
@@ -45,7 +49,8 @@ def follow(
     Raises:
         CurateError: As a step raised it.
         PreflightError: A worker cannot start; says where and why.
-        FlinkJobError: The job failed for another reason, hangs, or is lost.
+        FlinkLostError: The job lost a machine or a process.
+        FlinkJobError: A step raised something else, or the job hangs.
     """
     seen: object = None
     changed_at = heard_at = time.monotonic()
@@ -60,7 +65,7 @@ def follow(
             if found != seen:
                 seen, changed_at = found, now
         except FlinkAnswerError as error:
-            raise FlinkJobError(
+            raise FlinkLostError(
                 f"Flink has lost the job ({error}): was it started anew?"
             ) from error
         except FlinkUnreachableError as error:
@@ -78,9 +83,7 @@ def follow(
         time.sleep(POLL_SECONDS)
 
 
-def _has_finished(
-    rest: FlinkRest, job_id: str, job: dict[str, Any], reports: str | None
-) -> bool:
+def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any], reports: str | None) -> bool:
     state = job["state"]
     if state == "FINISHED":
         return True
@@ -139,4 +142,4 @@ def _failure(entries: list[dict[str, Any]]) -> CurateError:
         # Of Beam's worker: the step's own traceback is what counts.
         kept = [line for line in python.splitlines() if line.strip() and "\tat " not in line]
         return FlinkJobError("the Flink job failed: Traceback" + "\n".join(["", *kept[:40]]))
-    return FlinkJobError(f"the Flink job failed: {causes[-1]}")
+    return FlinkLostError(f"the Flink job failed: {causes[-1]}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Build = Callable[[Any], None]
@@ -30,6 +30,8 @@ class Job:
     """The Python of the workers; None: the same path as here."""
     reports: str | None = None
     """Folder that all machines see, where workers say why they cannot start."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that workers on other machines must have: names and paths, never a secret."""
     progress: Callable[[], float] = _nothing
     """Returns a number that changes whenever a worker has counted something."""
 

@@ -29,9 +29,9 @@ import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
 from runners.boot_checks import PROBLEMS
-from runners.boot_order import VARIABLE
 from runners.worker_boot import ENDPOINTS, START_SECONDS
 
+_OURS = "BEAM_CURATE_"
 _LOOK_SECONDS = 0.2
 _REAP_SECONDS = 3.0
 _CONNECT_SECONDS = 2.0
@@ -113,7 +113,11 @@ def _start(request: Any, started: Path) -> subprocess.Popen[bytes]:
             *(sys.executable, "-m", "runners.worker_boot", f"--id={request.worker_id}"),
             *(f"--started={started}", *arguments),
         ],
-        env={**os.environ, VARIABLE: request.params.get(VARIABLE, "")},
+        # Only what this program's own submitter sends.
+        env={
+            **os.environ,
+            **{name: value for name, value in request.params.items() if name.startswith(_OURS)},
+        },
         stdin=subprocess.DEVNULL,
     )
 

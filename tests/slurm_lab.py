@@ -20,9 +20,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab_hosts import ADDRESSES, Hosts, HostsError
+
 NODES = ("node1", "node2")
 _PROGRAMS = ("slurmctld", "slurmd", "munged", "mungekey", "sbatch", "unshare", "nsenter")
-_ADDRESSES = {"ctl": "10.77.0.1", "node1": "10.77.0.11", "node2": "10.77.0.12"}
 _PATIENCE_SECONDS = 60
 _OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY")
 
@@ -81,9 +82,10 @@ class SlurmLab:
     """The cluster while it runs."""
 
     folder: Path
-    hosts: dict[str, int] = field(default_factory=dict)
-    """Name of a host to the process that holds its namespaces; empty without namespaces."""
-    _keepers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    hosts: Hosts | None = None
+    """The controller and the nodes; None: all are this machine."""
+    has_gpus: bool = False
+    """Whether nodes have two GPUs each; they are devices that SLURM takes for GPUs."""
     _daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -103,11 +105,7 @@ class SlurmLab:
 
     def on(self, host: str, command: Sequence[str]) -> list[str]:
         """Return the command that runs ``command`` on a host: ``ctl``, ``node1`` or ``node2``."""
-        if host not in self.hosts:
-            return list(command)
-        namespaces = ("--net", "--uts", "--mount", "--pid")
-        here = os.getcwd()  # noqa: PTH109 - entering a mount namespace changes it
-        return ["nsenter", "-t", str(self.hosts[host]), *namespaces, f"--wd={here}", *command]
+        return list(command) if self.hosts is None else self.hosts.on(host, command)
 
     def run(
         self, *command: str | Path, env: Mapping[str, str] | None = None
@@ -168,9 +166,25 @@ class SlurmLab:
         """Return what lies in the Flink folders of the nodes' own scratch."""
         return [
             path
-            for path in self.folder.glob("fs/*/beam-curate-flink-*/*")
+            for path in self.folder.glob("**/beam-curate-flink-*/*")
             if path.name != "sweep.lock"
         ]
+
+    def gpus_of_workers(self, job_id: str) -> set[tuple[str, str]]:
+        """Return (node, GPUs it sees) of each worker process of a job."""
+        found = set()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                words = (folder / "cmdline").read_bytes().decode().split("\0")
+                variables = dict(
+                    variable.split("=", 1)
+                    for variable in (folder / "environ").read_bytes().decode().split("\0")
+                    if "=" in variable
+                )
+                if variables.get("SLURM_JOB_ID") == job_id and "runners.cluster_worker" in words:
+                    gpus = variables.get("CUDA_VISIBLE_DEVICES", "")
+                    found.add((variables["SLURMD_NODENAME"], gpus))
+        return found
 
     def kill(self, job_id: str, *needles: str) -> None:
         """Kill -9 the processes of a job whose command line has all of these words."""
@@ -228,85 +242,24 @@ def _start(lab: SlurmLab) -> None:
     _until((munge / "socket").exists, "munged did not start", lab)
     _daemon(lab, "ctl", ["slurmctld", "-c", "-D"])
     for node in NODES:
-        _daemon(lab, node, ["slurmd", "-D", *(() if lab.hosts else ("-N", node))])
+        _daemon(lab, node, ["slurmd", "-D", *(("-N", node) if lab.hosts is None else ())])
     _until(lambda: _num_idle(lab) == len(NODES), "the nodes did not come up", lab)
 
 
 def _start_hosts(lab: SlurmLab) -> None:
     """Make the three hosts, as far as that is permitted."""
-    hosts = lab.folder / "conf" / "hosts"
-    hosts.write_text(
-        "".join(f"{ip} {name}\n" for name, ip in [("localhost", "127.0.0.1"), *_ADDRESSES.items()])
-    )
     try:
-        for name in _ADDRESSES:
-            lab.hosts[name] = _start_host(lab, name, hosts)
-        _connect(lab)
-    except (subprocess.CalledProcessError, LabError) as error:
-        _stop(lab)
-        lab.hosts.clear()
+        lab.hosts = Hosts.start(lab.folder, dict.fromkeys(NODES, lab.scratch))
+    except HostsError as error:
         print(f"no namespaces, both nodes are on this host: {error}")
 
 
-def _start_host(lab: SlurmLab, name: str, hosts: Path) -> int:
-    """Start a host and return the process that holds its namespaces."""
-    ready = lab.folder / "run" / f"{name}.ready"
-    own = lab.folder / "fs" / name
-    commands = [
-        f"hostname {name}",
-        f"mount --bind {hosts} /etc/hosts",
-        *([f"mount --bind {own} {lab.scratch}"] if name in NODES else []),
-        "ip link set lo up",
-        f"touch {ready}",
-        # Not the first process itself: that one must wait for orphans.
-        "while :; do sleep 1; done",
-    ]
-    namespaces = ["--net", "--uts", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
-    keeper = subprocess.Popen(
-        ["unshare", *namespaces, "bash", "-c", f"set -e; {'; '.join(commands)}"],
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    lab._keepers.append(keeper)
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not ready.exists():
-        if keeper.poll() is not None or time.monotonic() > deadline:
-            assert keeper.stderr is not None
-            raise LabError(f"unshare: {keeper.stderr.read().decode().strip()}")
-        time.sleep(0.02)
-    children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text().split()
-    return int(children[0])
-
-
-def _connect(lab: SlurmLab) -> None:
-    """Join the hosts by a bridge that lives in the first."""
-    ctl = lab.hosts["ctl"]
-
-    def ip(host: str, *words: str) -> None:
-        command = ["nsenter", "-t", str(lab.hosts[host]), "--net", "ip", *words]
-        subprocess.run(command, check=True, capture_output=True)
-
-    ip("ctl", "link", "add", "br0", "type", "bridge")
-    ip("ctl", "address", "add", f"{_ADDRESSES['ctl']}/24", "dev", "br0")
-    ip("ctl", "link", "set", "br0", "up")
-    for node in NODES:
-        veth = ["link", "add", f"v-{node}", "type", "veth", "peer", "name", "eth0"]
-        subprocess.run(
-            ["nsenter", "-t", str(ctl), "--net", "ip", *veth, "netns", str(lab.hosts[node])],
-            check=True,
-            capture_output=True,
-        )
-        ip("ctl", "link", "set", f"v-{node}", "master", "br0", "up")
-        ip(node, "address", "add", f"{_ADDRESSES[node]}/24", "dev", "eth0")
-        ip(node, "link", "set", "eth0", "up")
-
-
 def _write_conf(lab: SlurmLab) -> None:
-    has_gpus = _make_gpus(lab)
+    has_gpus = lab.has_gpus = _make_gpus(lab)
     facts = f"CPUs=2 RealMemory=16000{' Gres=gpu:2' if has_gpus else ''} State=UNKNOWN"
-    if lab.hosts:
-        controller, port = f"ctl({_ADDRESSES['ctl']})", 6817
-        nodes = "\n".join(f"NodeName={n} NodeAddr={_ADDRESSES[n]} {facts}" for n in NODES)
+    if lab.hosts is not None:
+        controller, port = f"ctl({ADDRESSES['ctl']})", 6817
+        nodes = "\n".join(f"NodeName={n} NodeAddr={ADDRESSES[n]} {facts}" for n in NODES)
     else:
         name = socket.gethostname().partition(".")[0]
         controller, port = f"{name}(127.0.0.1)", _free_port()
@@ -367,13 +320,12 @@ def _until(is_done: object, problem: str, lab: SlurmLab) -> None:
 
 def _stop(lab: SlurmLab) -> None:
     """End hosts and daemons; with the first process of a host all of it goes."""
-    if not lab.hosts and (lab.folder / "conf" / "slurm.conf").exists():
+    if lab.hosts is None and (lab.folder / "conf" / "slurm.conf").exists():
         everything = ["scancel", "--user=root"]
         subprocess.run(everything, env={**os.environ, **lab.environment}, check=False)
         time.sleep(2)
-    for keeper in lab._keepers:
-        keeper.kill()
-        keeper.communicate()
+    if lab.hosts is not None:
+        lab.hosts.stop()
     for daemon in reversed(lab._daemons):
         daemon.terminate()
         try:
@@ -381,5 +333,4 @@ def _stop(lab: SlurmLab) -> None:
         except subprocess.TimeoutExpired:
             daemon.kill()
             daemon.wait()
-    lab._keepers.clear()
     lab._daemons.clear()

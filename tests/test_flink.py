@@ -183,9 +183,11 @@ class TestKills:
         scene: FlinkScene, ended: Ended, at_kill: AtKill, home: dict[str, str]
     ) -> None:
         assert 0 < len(at_kill.clips) < NUM_CLIPS
+        told = ended.err
         if ended.status:
             with scene.on_flink() as run:
                 ended = run.wait()
+        print("the run that something was killed of:", told)
         assert ended.status == 0, ended.err
         scene.check_finished(home, [at_kill])
 

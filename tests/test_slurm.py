@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from make_video import VideoSpec, make_video
 from run_command import Curated
-from slurm_lab import LabError, SlurmLab, slurm_lab
+from slurm_lab import NODES, LabError, SlurmLab, slurm_lab
 from ssh_server import ssh_server
 
 from runners.flink_jar import find_jar
@@ -129,11 +129,22 @@ def submitter(lab: SlurmLab) -> Submitter:
     return Submitter(lab)
 
 
-def _until(is_so: Callable[[], bool], seconds: float = 240) -> None:
+def _until(is_so: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def _until_in(lab: SlurmLab, job_id: str, is_so: Callable[[], bool]) -> None:
+    """Wait for something that a job does."""
+
+    def is_so_or_over() -> bool:
+        job = lab.job(job_id)
+        assert job["JobState"] in ("PENDING", "CONFIGURING", "RUNNING"), lab.log(job)
+        return is_so()
+
+    _until(is_so_or_over)
 
 
 def _committed(curated: Curated) -> dict[str, int]:
@@ -146,7 +157,11 @@ def test_curate_on_two_nodes_makes_the_bytes_of_a_local_run(
     lab: SlurmLab, submitter: Submitter, local: Curated
 ) -> None:
     there = Curated.below(lab.shared / "on nodes", local.raw)
-    job_id = submitter.curate(there)
+    gpus = ["--gres", "gpu:2", "--slots_per_node", "2"] if lab.has_gpus else []
+    job_id = submitter.curate(there, *gpus)
+    if lab.has_gpus:
+        each = {(node, gpu) for node in NODES for gpu in ("0", "1")}
+        _until_in(lab, job_id, lambda: lab.gpus_of_workers(job_id) == each)
     log = submitter.ended(job_id, "COMPLETED")
     assert there.trees() == local.trees()
     assert f"clips     {len(local.metas())} kept, 0 rejected, 0 failed" in log
@@ -167,7 +182,7 @@ def test_cancelled_in_the_middle_and_submitted_again(
     there = Curated.below(lab.shared / "cancelled", local.raw)
     hung = sorted(local.metas())[0]
     job_id = submitter.curate(there, "--environment", f"BEAM_CURATE_FAULT=hang:{hung}")
-    _until(lambda: bool(_committed(there)))
+    _until_in(lab, job_id, lambda: bool(_committed(there)))
     before = _committed(there)
     assert hung not in before
     assert submitter.slurm("cancel", job_id).returncode == 0
@@ -189,7 +204,7 @@ def test_time_limit_in_the_middle_puts_the_job_back_and_it_finishes(
     fault = f"BEAM_CURATE_FAULT=hang:{hung}"
     setup = f'[ "${{SLURM_RESTART_COUNT:-0}}" != 0 ] || export {fault}'
     job_id = submitter.curate(there, "--setup", setup, "--signal_seconds", "60")
-    _until(lambda: bool(_committed(there)))
+    _until_in(lab, job_id, lambda: bool(_committed(there)))
     before = _committed(there)
     # A minute is the shortest limit: a limit that is near is given to the job when it is at work.
     lab.told("scontrol", "update", f"JobId={job_id}", "EndTime=now+60")
@@ -246,7 +261,7 @@ def test_lost_cluster_and_preemption_put_the_job_back_in_containers_too(
     )
     container += ["--python", sys.executable, "--environment", "A=1"]
     job_id = submitter.submit(*container, command=["bash", "-c", lines], env=pyxis)
-    _until((folder / "0").exists)
+    _until_in(lab, job_id, (folder / "0").exists)
     lab.kill(job_id, "StandaloneSessionClusterEntrypoint")
     _until((folder / "1").exists)
     urgent = ["sbatch", "--parsable", "-p", "urgent", "-N2", "--exclusive", "-o", "/dev/null"]
@@ -269,7 +284,10 @@ def test_by_a_login_node_with_exit_status_and_a_lost_taskmanager(
     marks = lab.shared / "login"
     marks.mkdir()
     said, go = marks / "said", marks / "go"
-    lines = f'printf %s "$HOSTILE" > {said}; until [ -e {go} ]; do sleep 0.2; done; exit 7'
+    lines = (
+        f'printf %s "$HOSTILE" > {said}.new; mv {said}.new {said}; '
+        f"until [ -e {go} ]; do sleep 0.2; done; exit 7"
+    )
     with ssh_server(lab, tmp_path) as config:
         # Without SLURM's configuration this machine has no cluster: only ssh leads to one.
         blind = {"SLURM_CONF": "/nowhere"}
@@ -281,14 +299,14 @@ def test_by_a_login_node_with_exit_status_and_a_lost_taskmanager(
             command=["bash", "-c", lines],
             env=blind,
         )
-        _until(said.exists)
+        _until_in(lab, job_id, said.exists)
         assert said.read_text() == hostile
         status = submitter.slurm("status", job_id, *login, env=blind)
         assert "RUNNING" in status.stdout, status.stderr
         lab.kill(job_id, "TaskManagerRunner", "tm-node2-1")
         folder = Path(lab.job(job_id)["StdOut"].removesuffix(".log"))
         tm_log = folder / "attempt-0" / "taskmanager-node2.log"
-        assert lab.job(job_id)["Comment"] == hostile.replace("\\", "/")
+        assert lab.job(job_id)["Comment"].strip() == hostile.replace("\\", "/")
         _until(lambda: "the taskmanager ended with status 137" in tm_log.read_text())
         _until(lambda: "tm-node2-2" in tm_log.read_text())
         go.touch()
@@ -334,9 +352,13 @@ def test_unknown_partition_and_unknown_job(lab: SlurmLab, submitter: Submitter) 
         assert "Traceback" not in unknown.stderr
 
 
-def test_nodes_without_flink_are_named(submitter: Submitter) -> None:
+def test_nodes_without_flink_are_named_and_followed(lab: SlurmLab, submitter: Submitter) -> None:
     nothing = ["--flink_home", "/nowhere", "--retries", "0"]
     job_id = submitter.submit(*nothing, command=["bash", "-c", "true"])
+    _until(lambda: bool(lab.log(lab.job(job_id))))
+    followed = submitter.slurm("logs", job_id, "--follow").stdout
+    assert "Flink did not start" in followed
+    assert followed.strip().endswith("ended, status 1")
     log = submitter.ended(job_id, "FAILED", "1:0")
     assert "Flink did not start" in log
     assert "beam-curate on node1, jobmanager: no Flink at '/nowhere'" in log

@@ -281,6 +281,30 @@ def test_machine_without_slurm_is_no_login_node(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_job_that_slurm_has_forgotten_is_told_by_its_accounting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The lab has no accounting: here two programs say what those of SLURM 22.05 say."""
+    programs = {
+        "scontrol": "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1",
+        "sacct": "echo 'reels|CANCELLED by 1000|0:15|01:02:03|08:00:00|node[1-2]|/launch/a b'",
+    }
+    for name, lines in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{lines}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    ended = use(capsys, "slurm", "status", "12")
+    assert ended.status == 0, ended.err
+    assert ended.out.splitlines() == [
+        "job 12 reels",
+        "  state    CANCELLED",
+        "  exit     0:15",
+        "  nodes    node[1-2]",
+        "  time     01:02:03 of 08:00:00",
+        "  folder   /launch/a b",
+    ]
+
+
 def test_commands_need_a_job_and_know_their_names(capsys: pytest.CaptureFixture[str]) -> None:
     for words, said in (
         (("status",), "slurm status needs the number of one job"),

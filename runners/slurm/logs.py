@@ -74,9 +74,10 @@ def show_log(log: str, *, component: str, lines: int, login: Login) -> None:
 
 def follow_log(log: str, job_id: str, *, lines: int, login: Login) -> None:
     """Print the end of a job's log and what is added to it, until the job ends."""
-    # tail outlives nothing: it ends with the shell that asks SLURM every few seconds.
+    # Without a terminal nothing tells the shell there that nobody listens any more: it looks.
     follow = (
         'tail -n "$3" -F -- "$1" 2>/dev/null & tail=$!; trap "kill $tail" EXIT; '
-        'while squeue -h -j "$2" -o %T 2>/dev/null | grep -q .; do sleep 3; done; sleep 1'
+        'while kill -0 "$PPID" && squeue -h -j "$2" -o %T | grep -q .; do sleep 3; done '
+        "2>/dev/null; sleep 1"
     )
     login.stream(["sh", "-c", follow, "sh", log, job_id, str(lines)])

@@ -40,6 +40,11 @@ if [ "$role" = driver ]; then
     "$BC_PYTHON" -c 'import beam_pipeline' || die "$BC_PYTHON has no beam_pipeline; install beam-curate there"
     BC_COMMAND=("$BC_PYTHON" -m beam_pipeline "${BC_COMMAND[@]}" --runner=FlinkRunner --flink_master="$rest")
     if [ -n "$BC_JAR" ]; then BC_COMMAND+=(--flink_job_server_jar="$BC_JAR"); fi
+    # A worker takes one GPU: as many workers on each node as the job has GPUs there.
+    IFS=, read -ra gpus <<< "${CUDA_VISIBLE_DEVICES:-}"
+    if ((${#gpus[@]} > 1)) && [[ " ${BC_COMMAND[*]}" != *" --sdk_worker_parallelism"* ]]; then
+      BC_COMMAND+=(--sdk_worker_parallelism="${#gpus[@]}")
+    fi
   fi
   exec "${BC_COMMAND[@]}"
 fi
@@ -55,15 +60,15 @@ fi
   die "no Flink at '$flink' (bin/$role.sh is missing); unpack one, or install apache-flink and apache-flink-libraries beside $BC_PYTHON, and give --flink_home PATH"
 
 root=${TMPDIR:-/tmp}/beam-curate-flink-$(id -u)
-own=$root/$stamp-$role
+own=$root/$stamp-$node-$role
 mkdir -p -m 700 -- "$root"
 if [ ! -O "$root" ] || [ -L "$root" ]; then die "$root is not this user's; give --node_scratch PATH"; fi
 # What killed jobs left goes; nobody looks while a new folder has no lock yet.
 exec 9> "$root/sweep.lock"
 flock 9
 for old in "$root"/*/; do
-  [ -e "$old/lock" ] || continue
-  if flock -n "$old/lock" true; then rm -rf -- "$old"; fi
+  [ -e "$old" ] || continue
+  if [ ! -e "$old/lock" ] || flock -n "$old/lock" true; then rm -rf -- "$old" || true; fi
 done
 mkdir -p -- "$own"/{conf,tmp,log,pid}
 exec 8> "$own/lock"
@@ -71,6 +76,8 @@ flock 8
 flock -u 9
 exec 9>&-
 
+# What the workers of this node print, 8 MiB of each at most.
+export BEAM_CURATE_LOGS=${BEAM_CURATE_LOGS:-$run/workers-$node}
 slots=${BC_SLOTS:-${SLURM_CPUS_ON_NODE:-$(nproc)}}
 # Shuffles take 16 MB of network buffers per slot and exchange; the rest is the JVM itself.
 memory=${BC_TASKMANAGER_MEMORY:-$((1280 + 192 * slots))m}
@@ -111,9 +118,20 @@ export FLINK_CONF_DIR=$own/conf FLINK_LOG_DIR=$own/log FLINK_PID_DIR=$own/pid
 
 stopped='' pid=''
 end() { if [ -n "$pid" ]; then kill "-$1" "$pid" 2> /dev/null || true; fi; }
+finish() {
+  trap '' TERM INT
+  local i
+  for ((i = 0; i < 40; i++)); do
+    if [ -z "$pid" ] || ! kill -0 "$pid" 2> /dev/null; then break; fi
+    sleep 0.25
+  done
+  end KILL
+  wait
+  rm -rf -- "$own"
+}
 trap 'stopped=1; end TERM' TERM INT
 # After scancel the batch script can start no step: this one removes its own files.
-trap 'end KILL; rm -rf -- "$own"' EXIT
+trap finish EXIT
 if [ "$role" = jobmanager ]; then chances=1; else chances=5; fi
 for ((try = 1; chances > 0; try++)); do
   arguments=()
@@ -122,12 +140,13 @@ for ((try = 1; chances > 0; try++)); do
   "$flink/bin/$role.sh" start-foreground "${arguments[@]}" &
   pid=$!
   wait "$pid" || status=$?
-  # The first wait returns when the trap ran; the second when the JVM has ended.
-  if [ -n "$stopped" ]; then wait "$pid" 2> /dev/null || true; exit 0; fi
+  # The wait returns when the trap has run, too.
+  if [ -n "$stopped" ]; then exit 0; fi
   echo "beam-curate on $node: the $role ended with status $status" >&2
   # One that lived is started again for ever, one that never comes up is not.
   if ((SECONDS - began > 120)); then chances=5; fi
   chances=$((chances - 1))
   if ((chances > 0)); then sleep 2; fi
+  if [ -n "$stopped" ]; then exit 0; fi
 done
 exit 1
