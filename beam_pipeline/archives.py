@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
-from beam_pipeline.scratch import archive_folder_name, new_run_id, run_scratch
 from beam_pipeline.settled import complete, updated
 from transforms.archives.download import download
 from transforms.archives.pack import Tree, pack
@@ -21,6 +20,7 @@ from transforms.archives.unpack import unpack
 from transforms.archives.zip_limits import BadArchiveError
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.presigned import PresignedUrls
+from transforms.scratch import archive_folder_name, new_run_id, run_scratch
 from transforms.section import Section
 from transforms.storage.interface import StorageError, StoreAwayError
 from transforms.storage.uris import absolute

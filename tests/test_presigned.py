@@ -20,9 +20,9 @@ from run_command import Curated
 from tree import tree
 from wrong_use import QUICK, Ended, environment, use, use_process
 
-from beam_pipeline.scratch import archive_folder_name, run_scratch
 from transforms.archives.presigned_url import shown_url
 from transforms.errors import PreflightError
+from transforms.scratch import archive_folder_name, run_scratch
 
 Capture = pytest.CaptureFixture[str]
 SPEC = VideoSpec(seconds=2.5, size=(64, 48))
