@@ -30,6 +30,8 @@ class RunContext:
     """Fingerprint of the options that decide where videos are cut."""
     retry_failed: bool = False
     annotation_version: str = "v0"
+    captioning_algorithm: str = ""
+    """Whose captions are made, empty: none are. Part of field names of windows."""
 
     def fingerprint(self, stage: str) -> str | None:
         """Return the fingerprint of an active stage, None when the stage is off."""

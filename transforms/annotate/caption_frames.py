@@ -77,8 +77,10 @@ def caption_frame_size(width: int, height: int, *, num_frames: int) -> tuple[int
         ValueError: One side is more than 200 times the other.
 
     Example:
-        >>> caption_frame_size(1280, 720, num_frames=16), caption_frame_size(1280, 720, num_frames=120)
-        ((1008, 560), (728, 420))
+        >>> caption_frame_size(1280, 720, num_frames=16)
+        (1008, 560)
+        >>> caption_frame_size(1280, 720, num_frames=120)
+        (728, 420)
     """
     if max(width, height) > _MAX_ASPECT_RATIO * min(width, height):
         raise ValueError(f"{width}x{height}: one side is more than 200 times the other")
