@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import cast
 
+import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
@@ -56,13 +58,28 @@ def small_frames(
         counters=counters,
     )
     pictures = np.empty((behind - first, HEIGHT, WIDTH, 3), np.uint8)
-    pick, shrink = VideoReformatter(), VideoReformatter()
-    picks = not all_pixels and facts.width > _COARSE_SIZE[0] and facts.height > _COARSE_SIZE[1]
+    shrink = _Shrinker(facts, all_pixels=all_pixels)
     for number, frame in enumerate(decoded):
-        coarse = pick.reformat(frame, *_COARSE_SIZE, interpolation=NEAREST) if picks else frame
-        small = shrink.reformat(coarse, WIDTH, HEIGHT, format="rgb24", interpolation=EXACT_BICUBIC)
-        pictures[number] = small.to_ndarray()
+        pictures[number] = shrink(frame)
     return pictures
+
+
+class _Shrinker:
+    """Makes the small picture of each frame of one video."""
+
+    def __init__(self, facts: VideoFacts, *, all_pixels: bool) -> None:
+        self._pick, self._shrink = VideoReformatter(), VideoReformatter()
+        is_larger = facts.width > _COARSE_SIZE[0] and facts.height > _COARSE_SIZE[1]
+        self._picks = is_larger and not all_pixels
+
+    def __call__(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        # With one thread: handing so few pixels to others takes longer than scaling them.
+        if self._picks:
+            frame = self._pick.reformat(frame, *_COARSE_SIZE, interpolation=NEAREST, threads=1)
+        small = self._shrink.reformat(
+            frame, WIDTH, HEIGHT, format="rgb24", interpolation=EXACT_BICUBIC, threads=1
+        )
+        return cast(NDArray[np.uint8], small.to_ndarray())
 
 
 def save_frames(pictures: NDArray[np.uint8], path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.shots.frame_changes import apart
 from transforms.shots.scenes import Scene
 from transforms.shots.score_windows import Frames
 
@@ -24,9 +25,7 @@ def content_change(frames: Frames) -> NDArray[np.float32]:
         Levels, 0 to 255, shape ``(T,)``; the first is 0.
     """
     change = np.zeros(len(frames), np.float32)
-    for number in range(1, len(frames)):
-        step = frames[number].astype(np.int16) - frames[number - 1]
-        change[number] = np.abs(step).mean()
+    change[1:] = apart(frames, 1)
     return change
 
 

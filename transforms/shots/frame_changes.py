@@ -20,6 +20,9 @@ ones are alike also within a dissolve."""
 REACH = APART[1]
 """No feature of a frame depends on a frame farther away."""
 
+_BLOCK = 16
+"""Frames that are compared at once: what they take stays in a core's cache."""
+
 Values = NDArray[np.float32]
 
 
@@ -50,10 +53,10 @@ def frame_changes(frames: Frames) -> FrameChanges:
             when all frames within ``REACH`` are among them.
     """
     change = np.zeros(len(frames), np.float32)
-    change[1:] = _apart(frames, 1)
-    grey = frames.sum(axis=-1, dtype=np.int64).reshape(len(frames), -1)
-    total, size = grey.sum(axis=1), grey.shape[1]
-    spread = size * (grey * grey).sum(axis=1) - total * total
+    change[1:] = apart(frames, 1)
+    grey = _grey(frames)
+    total, size = grey.sum(axis=1).astype(np.int64), grey.shape[1]
+    spread = size * _products(grey, grey) - total * total
     return FrameChanges(
         change=change,
         returns=_returns(frames),
@@ -63,23 +66,41 @@ def frame_changes(frames: Frames) -> FrameChanges:
     )
 
 
-def _apart(frames: Frames, gap: int) -> Values:
+def _grey(frames: Frames) -> NDArray[np.float64]:
+    """Return the sum of each pixel's colours, in whole numbers; ``(T, pixels)``."""
+    wide = frames.reshape(len(frames), -1, 3)
+    grey = wide[..., 0].astype(np.uint16)
+    grey += wide[..., 1]
+    grey += wide[..., 2]
+    return grey.astype(np.float64)
+
+
+def _products(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the sums of products of rows; exact, as they are far below 2**53."""
+    # Not a product of matrices: that would start threads.
+    return np.einsum("tp,tp->t", one, other).astype(np.int64)
+
+
+def apart(frames: Frames, gap: int) -> Values:
     """Return by how much each frame differs from the one ``gap`` frames later; ``(T - gap,)``."""
-    num_values = frames[0].size
+    flat = frames.reshape(len(frames), -1)
     found = np.empty(max(len(frames) - gap, 0), np.float32)
-    for number in range(len(found)):
-        step = frames[number + gap].astype(np.int16) - frames[number]
-        found[number] = int(np.abs(step).sum(dtype=np.int64)) / num_values
+    for start in range(0, len(found), _BLOCK):
+        before = flat[start : min(start + _BLOCK, len(found))]
+        behind = flat[start + gap : start + gap + len(before)]
+        step = np.maximum(before, behind)
+        step -= np.minimum(before, behind)
+        found[start : start + len(before)] = step.sum(axis=1, dtype=np.uint32) / flat.shape[1]
     return found
 
 
 def _returns(frames: Frames) -> Values:
     found = np.full(len(frames), 255, np.float32)
     for gap in range(2, RETURN_WITHIN + 2):
-        apart = _apart(frames, gap)
+        between = apart(frames, gap)
         for behind in range(gap):
             # Frames number - 1 - (gap - 1 - behind) and number + behind.
-            _keep_least(found, apart, shift=gap - behind)
+            _keep_least(found, between, shift=gap - behind)
     return found
 
 
@@ -91,14 +112,13 @@ def _keep_least(found: Values, apart: Values, *, shift: int) -> None:
 
 
 def _similar(
-    grey: NDArray[np.int64], total: NDArray[np.int64], spread: NDArray[np.int64]
+    grey: NDArray[np.float64], total: NDArray[np.int64], spread: NDArray[np.int64]
 ) -> Values:
     """Return ``similar`` of frames ``(T, pixels)`` with their sums and scaled variances."""
     similar = np.full(len(grey), -1, np.float32)
     nearest, farthest = APART
     for gap in range(2 * nearest, min(2 * farthest, len(grey) - 1) + 1):
-        products = [int(grey[i] @ grey[i + gap]) for i in range(len(grey) - gap)]
-        both = grey.shape[1] * np.array(products, np.int64) - total[:-gap] * total[gap:]
+        both = grey.shape[1] * _products(grey[:-gap], grey[gap:]) - total[:-gap] * total[gap:]
         # A flat picture is like no other.
         scale = np.sqrt(spread[:-gap].astype(np.float64) * spread[gap:])
         alike = np.divide(both, scale, out=np.full(len(both), -1.0), where=scale > 0)
