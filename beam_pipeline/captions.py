@@ -70,7 +70,7 @@ def _settings(config: SplitLike) -> CaptionSettings:
     options = config.captioning
     limit = options.captioning_max_output_tokens
     engine = OpenAISettings(
-        model=_served_model(options.openai_model_name),
+        model=served_model(options.openai_model_name),
         max_tokens=limit if limit > 0 else None,
         slots=options.api_caption_batch_size,
         retries=options.openai_caption_retries,
@@ -101,7 +101,7 @@ def _prompt_text(config: SplitLike) -> str:
 
 
 @functools.cache
-def _served_model(name: str) -> str:
+def served_model(name: str) -> str:
     """Return the model to ask for; ``auto`` is the only one that the endpoint serves.
 
     Raises:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from beam_pipeline.captions import caption_definition, caption_settings
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
 from runners.direct import num_workers
+from transforms.annotate.caption_settings import CaptionSettings
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
@@ -47,6 +49,8 @@ class PreparedSplit:
     cut: CutSettings
     detection: DetectionSettings | None
     """None: clips of one length."""
+    captions: CaptionSettings | None
+    """None: no captions are made."""
     facts: RunFacts
     warnings: tuple[str, ...]
 
@@ -187,23 +191,30 @@ def prepare_split(
     encode, warning = resolve_encoder(config.transcode)
     check_encoder(clip_form(config), encode)
     cut = _cut_settings(config, encode, beam_flags)
+    captions = caption_settings(config)
+    stages = stage_fingerprints(config, encode, cut.look)
+    if captions is not None:
+        stages += (("captions", fingerprint(caption_definition(config, captions))),)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=scratch.name,
         scratch=str(scratch),
         progress_folder=str(scratch / "progress"),
-        stages=stage_fingerprints(config, encode, cut.look),
+        stages=stages,
         spans_fingerprint=spans_fingerprint(config),
         retry_failed=config.run.retry_failed,
+        captioning_algorithm=config.caption_model.captioning_algorithm if captions else "",
     )
     return PreparedSplit(
         context=context,
         cut=cut,
         detection=detection_settings(config, cut),
+        captions=captions,
         facts=RunFacts(
             started_at=time.time(),
             resolved=json.dumps(resolved, sort_keys=True),
             embedding_algorithm=config.embedding.embedding_algorithm,
+            all_captions=config.output.write_all_caption_json,
         ),
         warnings=(warning,) if warning else (),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
@@ -40,7 +41,7 @@ class CaptionClips(beam.PTransform):
 
     def expand(self, clips: beam.PCollection[Clip]) -> beam.PCollection[Clip]:
         """Attach the stage."""
-        handler = KeyedModelHandler(_SubmitCaptions(self.settings.engine))
+        handler: Any = KeyedModelHandler(_SubmitCaptions(self.settings.engine))
         return (
             clips
             | beam.Map(with_requests, self.settings, self.context.root).with_output_types(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from transforms.clips.caption_counts import caption_counts, window_captions
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.clips.plan import Plan
 from transforms.clips.score_counts import count_scores
@@ -55,8 +56,9 @@ def chunk_record(
         "total_output_tokens": sum(meta["total_output_tokens"] for meta in committed),
         "clips": [meta["span_uuid"] for meta in kept],
         "filtered_clips": [meta["span_uuid"] for meta in committed if "rejection" in meta],
-        "all_windows": {},
+        "all_windows": window_captions(kept),
         "all_windows_enhanced_caption": {},
+        **caption_counts(kept),
         "num_clips_failed": len(failures),
         "failed_clips": [
             {"span_uuid": clip_id, "stage": failure.stage, "reason": failure.reason}

@@ -6,10 +6,12 @@ import dataclasses
 import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 
+from transforms.clips.caption_files import write_caption_files
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import last_finished_run, selected_videos
 from transforms.clips.summary import ChunkSums, run_fields, sum_up, write_summary
@@ -33,6 +35,8 @@ class RunFacts:
     resolved: str
     """JSON object: option to what ``auto`` became and why."""
     embedding_algorithm: str
+    all_captions: bool = True
+    """Whether the file with the captions of all windows is written when there are captions."""
 
 
 def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
@@ -57,6 +61,9 @@ def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
     ledger = read_ledger(context.root, selected_videos(current), see_chunks)
     raise_if_false(ledger)
     minutes = (time.time() - facts.started_at) / 60
+    if context.captioning_algorithm:
+        scratch = Path(context.scratch)
+        write_caption_files(context.root, scratch, all_captions=facts.all_captions)
     _write_summary(context.root, run_fields(current, minutes), facts, sums)
     _file_run(context, current, ledger, minutes)
     return context.run_id

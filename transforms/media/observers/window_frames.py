@@ -90,4 +90,4 @@ class WindowFrames:
         shown = self._reformatter.reformat(
             frame, *size, format="rgb24", interpolation=EXACT_BICUBIC, threads=1
         )
-        return shown.to_ndarray()
+        return np.asarray(shown.to_ndarray(), dtype=np.uint8)

@@ -53,7 +53,8 @@ class OpenAIEngine:
             attempt += 1
             try:
                 return _read(self._send(messages))
-            except openai.OpenAIError as error:
+            except (openai.OpenAIError, ValueError) as error:
+                # An answer that is no JSON is a ValueError.
                 retry_after = _retry_after(error)
                 if attempt > self._settings.retries or not _is_temporary(error):
                     return self._failed(request, error, attempt)
@@ -66,17 +67,14 @@ class OpenAIEngine:
                 return CaptionAnswer("error", reason="exception", message="the run ends")
 
     def _send(self, messages: list[dict[str, Any]]) -> Any:
-        limit = (
-            {} if self._settings.max_tokens is None else {"max_tokens": self._settings.max_tokens}
-        )
-        return self._client.chat.completions.create(
-            model=self._settings.model,
-            messages=messages,  # type: ignore[arg-type] - video_url is an extension of servers
-            **limit,  # type: ignore[arg-type]
-        )
+        # ``video_url`` is an extension of servers, unknown to the client's own types.
+        body: dict[str, Any] = {"model": self._settings.model, "messages": messages}
+        if self._settings.max_tokens is not None:
+            body["max_tokens"] = self._settings.max_tokens
+        return self._client.chat.completions.create(**body)
 
     def _failed(
-        self, request: CaptionRequest, error: openai.OpenAIError, attempts: int
+        self, request: CaptionRequest, error: Exception, attempts: int
     ) -> CaptionAnswer:
         is_timeout = isinstance(error, openai.APITimeoutError)
         text = self._access.without_key(str(error))
@@ -116,14 +114,15 @@ def _read(completion: Any) -> CaptionAnswer:
     return CaptionAnswer("truncated" if finish == "length" else "success", text, "", "", *tokens)
 
 
-def _is_temporary(error: openai.OpenAIError) -> bool:
+def _is_temporary(error: Exception) -> bool:
     if isinstance(error, openai.APIStatusError):
         return error.status_code in _TEMPORARY or error.status_code >= _SERVER_ERRORS
     # Connections break; what cannot be read as an answer may be another server's in between.
-    return isinstance(error, openai.APIConnectionError | openai.APIResponseValidationError)
+    broken = openai.APIConnectionError, openai.APIResponseValidationError, ValueError
+    return isinstance(error, broken)
 
 
-def _retry_after(error: openai.OpenAIError) -> str | None:
+def _retry_after(error: Exception) -> str | None:
     if isinstance(error, openai.APIStatusError):
         header: str | None = error.response.headers.get("retry-after")
         return header
