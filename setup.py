@@ -36,17 +36,20 @@ setup(
     package_data={
         "configs": ["*.yaml", "*.json"],
         "beam_pipeline": ["py.typed"],
+        "runners": ["boot.sh", "flink_job_server/pom.xml"],
+        "runners.slurm": ["*.sh"],
         "transforms.shots": ["*.json"],
     },
     install_requires=[
         "apache-beam>=2.77,<3",
         "av>=17,<19",
-        "boto3>=1.34",
-        "google-cloud-storage>=2.16",
+        "boto3>=1.36",
+        "google-cloud-storage>=3,<4",
         "numpy>=2",
         "pyarrow>=16",
         "pydantic>=2.7",
         "pyyaml>=6",
+        "requests>=2.32",
         "rich>=13",
         "webdataset>=0.2.86",
     ],
@@ -68,5 +71,11 @@ setup(
         "test": TEST,
         "lint": LINT,
     },
-    entry_points={"console_scripts": ["beam-curate = beam_pipeline.cli:run_and_exit"]},
+    entry_points={
+        "console_scripts": [
+            "beam-curate = beam_pipeline.cli:run_and_exit",
+            # What a TaskManager runs where --worker_python names the Python of the workers.
+            "beam-curate-worker = runners.worker_boot:main",
+        ]
+    },
 )

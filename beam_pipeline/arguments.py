@@ -14,9 +14,11 @@ from beam_pipeline.option_values import FALSE, TRUE
 from beam_pipeline.options import Option, by_every_name, canonical
 from transforms.errors import UsageError
 
-COMMANDS = ("split", "shard", "curate", "plan", "verify", "sample")
+COMMANDS = ("split", "shard", "curate", "plan", "verify", "sample", "slurm")
 REPAIR = "repair"
-"""The one option of ``verify``, and its key among the overrides."""
+"""Option of ``verify``, and its key among the overrides."""
+PROFILE = "output_s3_profile_name"
+"""Option of ``verify``, and its key among the overrides: whose credentials open what it reads."""
 _HELP = ("--help", "-h", "help")
 
 
@@ -63,12 +65,12 @@ def parse_arguments(argv: list[str], sample_options: Mapping[str, Option]) -> Ar
     if words[:1] == ["sample"]:
         _refuse(words[1:])
         arguments = Arguments("sample")
-        _read_options(rest, sample_options, arguments, with_beam=False)
+        read_options(rest, sample_options, arguments, with_beam=False)
         return arguments
     if words[:1] == ["verify"]:
         return _verify([*words[1:], *rest])
     arguments = _command(words)
-    _read_options(rest, {**all_options(), "config": _CONFIG}, arguments, with_beam=True)
+    read_options(rest, {**all_options(), "config": _CONFIG}, arguments, with_beam=True)
     return _settle_file(arguments)
 
 
@@ -90,20 +92,33 @@ def _command(words: list[str]) -> Arguments:
 
 
 def _verify(words: list[str]) -> Arguments:
-    """Return what ``verify OUT [--repair]`` asks for, in any order."""
-    paths = [word for word in words if not word.startswith("-")]
-    for word in words:
-        if word.startswith("-") and word != f"--{REPAIR}":
-            hint = nearest(canonical(word.lstrip("-")), [REPAIR])
-            raise UsageError(f"{word}: verify has no such option, only --{REPAIR}{hint}")
+    """Return what ``verify OUT [--repair] [--output_s3_profile_name NAME]`` asks for."""
+    arguments, paths = Arguments("verify"), []
+    waiting = list(words)
+    while waiting:
+        word = waiting.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("-"):
+            paths.append(word)
+        elif word == f"--{REPAIR}":
+            arguments.overrides[REPAIR] = True
+        elif canonical(name) != PROFILE:
+            hint = nearest(canonical(word.lstrip("-")), [REPAIR, PROFILE])
+            raise UsageError(
+                f"{word}: verify has no such option, only --{REPAIR} and --{PROFILE}{hint}"
+            )
+        elif equals or waiting:
+            arguments.overrides[PROFILE] = value if equals else waiting.pop(0)
+        else:
+            raise UsageError(f"{word}: needs the name of a profile")
     if len(paths) != 1:
         got = ", ".join(paths) or "nothing"
         raise UsageError(
             "verify needs one path, the output_clip_path of split or curate or the "
             f"output_dataset_path of shard; got {got}"
         )
-    repair = {REPAIR: True} if f"--{REPAIR}" in words else {}
-    return Arguments("verify", path=paths[0], overrides=repair)
+    arguments.path = paths[0]
+    return arguments
 
 
 def _refuse(words: Iterable[str]) -> None:
@@ -146,9 +161,20 @@ class _ConfigOption:
 _CONFIG: Any = _ConfigOption()
 
 
-def _read_options(
+def read_options(
     tokens: list[str], options: Mapping[str, Option], arguments: Arguments, *, with_beam: bool
 ) -> None:
+    """Put what the words ask for into ``arguments``.
+
+    Args:
+        tokens: Options and their values.
+        options: Those of ours, by name.
+        arguments: Gets the options of ours as overrides, those of Beam as flags.
+        with_beam: Whether Beam's options are allowed.
+
+    Raises:
+        UsageError: An option is unknown, or a value is missing.
+    """
     known = by_every_name(dict(options))
     waiting = list(tokens)
     while waiting:

@@ -60,6 +60,8 @@ def _try_type(name: str, value: str, action: argparse.Action) -> None:
 def _actions() -> dict[str, argparse.Action]:
     from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
 
+    import runners.flink_options  # noqa: F401, PLC0415 - declares some more
+
     found: dict[str, argparse.Action] = {}
 
     def collect(parser: argparse.ArgumentParser) -> None:

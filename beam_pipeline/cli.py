@@ -6,14 +6,14 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from beam_pipeline.arguments import REPAIR, Arguments, parse_arguments
+from beam_pipeline.arguments import PROFILE, REPAIR, Arguments, parse_arguments
 from beam_pipeline.commands.quickstart import run_quickstart
 from beam_pipeline.commands.sample import run_sample, sample_options
-from beam_pipeline.config import AnyConfig, load_config
+from beam_pipeline.config import AnyConfig, ShardConfig, load_config
 from beam_pipeline.config_files import read_config_file
 from beam_pipeline.exit_status import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from beam_pipeline.help_text import help_text
@@ -21,6 +21,7 @@ from beam_pipeline.settled import complete, ignored_warning, not_built
 from beam_pipeline.version import VERSION
 from runners.logs import configure_logging
 from transforms.errors import CurateError, PreflightError, UsageError
+from transforms.storage.plain_names import without_queries
 
 _logger = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ def main(argv: list[str]) -> int:
     configure_logging(logging.WARNING)
     try:
         with _ending_on_signals():
+            if argv[:1] == ["slurm"]:
+                return _slurm(argv[1:])
             return _dispatch(parse_arguments(argv, sample_options()))
     except UsageError as error:
         _complain(error)
@@ -87,8 +90,23 @@ def _dispatch(arguments: Arguments) -> int:
         # It imports numpy: only when something is verified.
         from beam_pipeline.commands.verify import run_verify  # noqa: PLC0415
 
-        return run_verify(str(arguments.path), repair=REPAIR in arguments.overrides)
+        overrides = arguments.overrides
+        return run_verify(
+            str(arguments.path), repair=REPAIR in overrides, profile=overrides.get(PROFILE)
+        )
     return _run_or_plan(arguments)
+
+
+def _slurm(words: list[str]) -> int:
+    # What follows "--" belongs to the command that is submitted.
+    own = words[: words.index("--")] if "--" in words else words
+    from beam_pipeline.commands.slurm import run_slurm  # noqa: PLC0415
+    from beam_pipeline.commands.slurm_help import slurm_help  # noqa: PLC0415
+
+    if any(word in ("--help", "-h", "help") for word in own):
+        print(slurm_help(own[0]))
+        return EXIT_OK
+    return run_slurm(words)
 
 
 def _run_or_plan(arguments: Arguments) -> int:
@@ -98,11 +116,23 @@ def _run_or_plan(arguments: Arguments) -> int:
     if arguments.command == "plan" or config.run.dry_run:
         from beam_pipeline.commands.plan import run_plan  # noqa: PLC0415
 
-        return run_plan(config)
+        return _run(config, run_plan, sends_output=False)
     # Beam takes two seconds to import: only when something runs.
     from beam_pipeline.run import run_pipeline  # noqa: PLC0415
 
-    return run_pipeline(config.pipeline, config, beam_flags=arguments.beam_flags)
+    def run(config: AnyConfig) -> int:
+        return run_pipeline(config.pipeline, config, beam_flags=arguments.beam_flags)
+
+    return _run(config, run)
+
+
+def _run(config: AnyConfig, run: Callable[[AnyConfig], int], *, sends_output: bool = True) -> int:
+    if isinstance(config, ShardConfig) or not config.presigned.is_given:
+        return run(config)
+    # Only here something speaks to the web.
+    from beam_pipeline.archives import run_with_archives  # noqa: PLC0415
+
+    return run_with_archives(config, run, sends_output=sends_output)
 
 
 def configured(arguments: Arguments) -> AnyConfig:
@@ -131,7 +161,7 @@ def configured(arguments: Arguments) -> AnyConfig:
 
 
 def _complain(error: CurateError) -> None:
-    print(f"beam-curate: {error}", file=sys.stderr)
+    print(f"beam-curate: {without_queries(str(error))}", file=sys.stderr)
     _logger.debug("raised here:", exc_info=error)
 
 

@@ -128,7 +128,7 @@ class ShardConfig(PipelineConfig):
         "input": frozenset({"input_s3_profile_name", "limit"}),
         "windows": frozenset({"captioning_window_size"}),
         "output": frozenset({"output_s3_profile_name"}),
-        "execution": frozenset({"execution_mode"}),
+        "execution": frozenset({"execution_mode", "stall_minutes", "worker_python"}),
     }
 
     sharding: Sharding = Sharding()

@@ -35,6 +35,7 @@ def failed_because(ledger: Ledger, max_failed_share: float) -> str | None:
         return (
             f"no clip came out of {num_videos} videos ({len(ledger.videos_without_clips)} too "
             "short); a video gives clips when it is at least fixed_stride_min_clip_length_s long, "
-            "a shot when it is at least transnetv2_min_length_s long"
+            "a shot when it is at least transnetv2_min_length_s long without transnetv2_crop_s at "
+            "both ends"
         )
     return None

@@ -31,9 +31,11 @@ Usage
       Says what a run would do, how large its output and how long it will be; writes nothing.
   python -m beam_pipeline verify OUT [--repair]
       Reads an output or a dataset whole and says what is missing or damaged.
+  python -m beam_pipeline slurm submit [options] -- split|shard|curate|FILE.json ...
+      Runs a pipeline on nodes of a SLURM cluster; slurm status|logs|cancel JOB look after it.
   python -m beam_pipeline sample --output DIR [--hours H] [--seed S]
       Draws sample videos with known contents.
-  python -m beam_pipeline --version | --help | split --help | verify --help | sample --help
+  python -m beam_pipeline --version | --help | split|verify|slurm|sample --help
 
 Examples
   python -m beam_pipeline curate --input_video_path videos --output_clip_path out/processed
@@ -77,6 +79,8 @@ shows as incomplete; the same command goes on with it.
   Removes the commits that stand for what is damaged, then what is damaged, and what belongs to
   nothing. The same command as before then makes it again, to the same bytes; verify it once more
   after that. No run may be at work there.
+--output_s3_profile_name NAME
+  Credentials profile for what lies in s3://.
 
 Exit status
   0    intact and complete (failed videos and clips with a failure file are complete)
@@ -107,7 +111,7 @@ def pipeline_lines(config: type[PipelineConfig], width: int) -> Iterator[str]:
         if used:
             yield from ["", title]
         for option in used:
-            yield from _option_lines(option, width)
+            yield from option_lines(option, width)
     unused = [option for option in config.options().values() if not is_built(config, option)]
     yield from _names("Accepted, and not built yet as stages (docs/options.md)", unused, width)
     ignored = [option for option in config.options().values() if option.instead]
@@ -132,7 +136,8 @@ def default_text(option: Option) -> str:
     return default if isinstance(default, str) and default else json.dumps(default)
 
 
-def _option_lines(option: Option, width: int) -> Iterator[str]:
+def option_lines(option: Option, width: int) -> Iterator[str]:
+    """Yield an option with its values, default and meaning."""
     default = "" if option.default is None else f"; default {default_text(option)}"
     values = option.values.removesuffix(" or null")
     head, text = f"--{option.name}  {values}{default}", option.help
@@ -158,7 +163,7 @@ def _sample_help(width: int) -> str:
     lines = ["python -m beam_pipeline sample --output DIR [--hours H] [--seed S]", ""]
     lines += [inspect.cleandoc(SampleOptions.__doc__ or ""), ""]
     for option in section_options("sample", SampleOptions):
-        lines += _option_lines(option, width)
+        lines += option_lines(option, width)
     return "\n".join(lines)
 
 

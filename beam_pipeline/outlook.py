@@ -12,10 +12,9 @@ from pathlib import Path
 
 from beam_pipeline.calibration import calibrate
 from beam_pipeline.config import CurateConfig, SplitConfig
-from beam_pipeline.detection import asks_network
+from beam_pipeline.network_cost import NetworkCost, network_cost
 from beam_pipeline.prediction import Prediction, predict, with_detection
 from beam_pipeline.prepare import PreparedSplit
-from beam_pipeline.scratch import scratch_root
 from transforms.clips.plan import read_plan
 from transforms.errors import MediaError
 from transforms.ingest.list_videos import Listing
@@ -26,6 +25,8 @@ from transforms.media.probing import Prober
 from transforms.media.slots import num_slots
 from transforms.records import ProbedVideo, SplitVideo, Video
 from transforms.run_context import RunContext
+from transforms.scratch import scratch_root
+from transforms.shots.detection_settings import WINDOWS_PER_SEGMENT
 from transforms.shots.fixed_stride import split_fixed_stride
 from transforms.shots.splitting import Splitting
 from transforms.storage.open_storage import storage_for
@@ -147,8 +148,16 @@ def predict_split(
         prediction,
         outlook.to_detect,
         calibration=calibration,
-        network=asks_network(config),
+        network=_network_cost(prepared, outlook),
+        windows_per_segment=WINDOWS_PER_SEGMENT,
     )
+
+
+def _network_cost(prepared: PreparedSplit, outlook: Outlook) -> NetworkCost | None:
+    detection = prepared.detection
+    if detection is None or detection.weights is None or not outlook.to_detect:
+        return None
+    return network_cost(detection.weights.path, detection.num_children)
 
 
 def runner_seconds() -> float:

@@ -15,9 +15,7 @@ def remove_output(root: str) -> None:
     storage = storage_for(root)
     storage.delete(summary_uri(root))
     for folder in (*OUTPUT_FOLDERS, ""):
-        for uri in list(_ours(root, folder)):
-            if uri != lease_uri(root):
-                storage.delete(uri)
+        storage.delete_many(uri for uri in list(_ours(root, folder)) if uri != lease_uri(root))
 
 
 def _ours(root: str, folder: str) -> Iterator[str]:

@@ -32,11 +32,13 @@ def split(
     context = prepared.context
     clips = (
         root
-        | ListVideos(config.input, context)
+        | ListVideos(config.input.anywhere(), context, is_wave=prepared.is_selected)
+        # Probing and planning cost a few requests per video: not all of them in one worker.
+        | "SpreadVideos" >> beam.Reshuffle()
         | ProbeVideos(prepared.cut.limits, context)
         | split_videos(config, prepared)
         | PlanChunks(config.chunking, context)
-        # The one planned break: runs of one long video spread over all workers.
+        # The break that matters: runs of one long video spread over all workers.
         | beam.Reshuffle()
         | CutChunks(prepared.cut, context)
         | FilterMotion(config.motion)
@@ -80,7 +82,7 @@ def _shard_on(
     return (
         signal
         | ShardClips(prepared.settings, prepared.dataset)
-        | "KeepSummary" >> beam.Map(_keep_summary, str(prepared.summary_path))
+        | "KeepSummary" >> beam.Map(_keep_summary, prepared.summary_uri)
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from beam_pipeline.calibration import Calibration, Rate, makespan, pixels
+from beam_pipeline.network_cost import NetworkCost
 from beam_pipeline.progress_display import clock
 from transforms.clips.chunking import Chunking
 from transforms.clips.plan import chunk_ranges, run_ranges
@@ -13,11 +14,6 @@ from transforms.clips.plan_chunks import entry_keyframes
 from transforms.errors import MediaError
 from transforms.records import Span, SplitVideo
 from transforms.storage.interface import StorageError
-
-NETWORK_FRAME_SECONDS = 0.025
-"""Processor time of TransNetV2 per frame: 1.2 s for a window that gives 50 frames."""
-NETWORK_START_SECONDS = 5.0
-"""Until torch is imported and the weights are loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +83,8 @@ def with_detection(
     splits: Sequence[SplitVideo],
     *,
     calibration: Calibration,
-    network: bool,
+    network: NetworkCost | None,
+    windows_per_segment: int,
 ) -> Prediction:
     """Return the prediction with what finding shots in these videos takes before they are cut.
 
@@ -95,7 +92,8 @@ def with_detection(
         prediction: Of the cutting, with clips of one length in the place of shots.
         splits: The videos in which shots are to be found.
         calibration: How fast this machine is.
-        network: Whether TransNetV2 looks at the frames; what it takes is not measured here.
+        network: What TransNetV2 takes; None where it does not look at the frames.
+        windows_per_segment: How videos are divided for it.
     """
     if not splits:
         return prediction
@@ -104,13 +102,17 @@ def with_detection(
         return unknown
     # Decoding to small frames takes about what looking at a clip does.
     busy = 0.0
+    scoring = 0.0 if network is None else network.start_seconds
     for split in splits:
         rate = _nearest_rate(split, calibration)
         per_frame = rate.look_seconds_per_frame * pixels(split.facts) / rate.pixels
-        busy += split.facts.num_frames * (per_frame + (NETWORK_FRAME_SECONDS if network else 0.0))
-    seconds = busy * calibration.slowdown / calibration.num_children
-    start = NETWORK_START_SECONDS if network else 0.0
-    return replace(unknown, seconds=prediction.seconds + start + seconds)
+        busy += split.facts.num_frames * per_frame
+        if network is not None:
+            scoring += network.seconds(split.facts, windows_per_segment=windows_per_segment)
+    decoding = busy * calibration.slowdown / calibration.num_children
+    # Children are started for the packet indexes, and again for the frames.
+    starts = 2 * calibration.start_seconds
+    return replace(unknown, seconds=prediction.seconds + starts + decoding + scoring)
 
 
 def predicted_vs_actual(prediction: Prediction, actual: Actual) -> list[str]:

@@ -7,12 +7,12 @@ import uuid
 from pathlib import Path
 
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
-from beam_pipeline.scratch import scratch_root
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.known_videos import find_inputs, has_known_videos
 from transforms.ingest.list_videos import VideoInput, list_videos
 from transforms.layout import METAS, summary_uri
 from transforms.machine_locks import lock_folder
+from transforms.scratch import scratch_root
 from transforms.storage.interface import StorageError
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.open_storage import storage_for
@@ -103,14 +103,17 @@ def check_apart(input_uri: str, output_uri: str, *, names: tuple[str, str]) -> N
 
 
 def check_writable(output_uri: str, *, name: str) -> None:
-    """Raise PreflightError unless an object can be written to and removed from the output.
+    """Raise PreflightError unless a file can be written to and removed from a local output.
 
     Nothing is left behind: folders that this makes are removed again.
     """
     uri = absolute(output_uri)
+    if scheme_of(uri):
+        # Stores are checked by store_checks.
+        return
     probe = join(uri, ".work", f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     storage = storage_for(uri)
-    if not scheme_of(uri) and Path(uri).exists() and not Path(uri).is_dir():
+    if Path(uri).exists() and not Path(uri).is_dir():
         raise PreflightError(f"{name}={uri}: is a file, not a folder; give another path")
     try:
         with storage.new_folders(probe):

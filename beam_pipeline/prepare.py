@@ -7,13 +7,13 @@ import json
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from beam_pipeline.captions import caption_definition, caption_settings
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
-from runners.direct import num_workers
+from beam_pipeline.routes import routes_of
+from beam_pipeline.run_place import RunPlace
 from transforms.annotate.caption_settings import CaptionSettings
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
@@ -53,6 +53,8 @@ class PreparedSplit:
     """None: no captions are made."""
     facts: RunFacts
     warnings: tuple[str, ...]
+    is_selected: bool = False
+    """Whether the driver has stored the selection: it works in waves."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ class PreparedShard:
 
     settings: ShardSettings
     dataset: DatasetRun
-    summary_path: Path
-    """Local file that receives the DatasetSummary as JSON."""
+    summary_uri: str
+    """File that receives the DatasetSummary as JSON."""
 
 
 def look_settings(config: SplitLike) -> LookSettings:
@@ -92,8 +94,11 @@ def keep_prefix(config: SplitLike) -> float | None:
 
     No part of a fingerprint: clips that are whole have the same bytes either way.
     """
-    if not config.transcode.keep_decodable_prefix:
-        return None
+    return shortest_seconds(config) if config.transcode.keep_decodable_prefix else None
+
+
+def shortest_seconds(config: SplitLike) -> float:
+    """Return how long a clip must be."""
     if config.splitting.detects_shots:
         return config.shots.transnetv2_min_length_s
     return config.splitting.fixed_stride_min_clip_length_s
@@ -179,30 +184,35 @@ def spans_fingerprint(config: SplitLike) -> str:
     )
 
 
-def prepare_split(
-    config: SplitLike, *, scratch: Path, beam_flags: list[str], resolved: dict[str, Any]
-) -> PreparedSplit:
+def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) -> PreparedSplit:
     """Return what the stages of split share.
+
+    Args:
+        config: The options.
+        place: The folders of the run.
+        resolved: What ``auto`` became.
 
     Raises:
         PreflightError: The encoder is not there, cannot give clips their form, or what detecting
             shots needs is not there.
     """
     encode, warning = resolve_encoder(config.transcode)
+    encode = encode.dropping_below(shortest_seconds(config))
     check_encoder(clip_form(config), encode)
-    cut = _cut_settings(config, encode, beam_flags)
+    cut = _cut_settings(config, encode, place.workers or 1)
     captions = caption_settings(config)
     stages = stage_fingerprints(config, encode, cut.look)
     if captions is not None:
         stages += (("captions", fingerprint(caption_definition(config, captions))),)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
-        run_id=scratch.name,
-        scratch=str(scratch),
-        progress_folder=str(scratch / "progress"),
+        run_id=place.run_id,
+        scratch=str(place.scratch),
+        progress_folder=place.progress_folder,
         stages=stages,
         spans_fingerprint=spans_fingerprint(config),
         retry_failed=config.run.retry_failed,
+        routes=routes_of(config),
         captioning_algorithm=config.caption_model.captioning_algorithm if captions else "",
     )
     return PreparedSplit(
@@ -220,9 +230,8 @@ def prepare_split(
     )
 
 
-def _cut_settings(config: SplitLike, encode: EncodeSettings, beam_flags: list[str]) -> CutSettings:
+def _cut_settings(config: SplitLike, encode: EncodeSettings, workers: int) -> CutSettings:
     """Return what cut and look need to know."""
-    workers = num_workers(beam_flags) or 1
     execution = config.execution
     return CutSettings(
         encode,
@@ -235,7 +244,7 @@ def _cut_settings(config: SplitLike, encode: EncodeSettings, beam_flags: list[st
     )
 
 
-def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
+def prepare_shard(config: ShardLike, place: RunPlace) -> PreparedShard:
     """Return what the stages of shard share."""
     sharding = config.sharding
     if config.run.overwrite:
@@ -252,11 +261,12 @@ def prepare_shard(config: ShardLike, *, scratch: Path) -> PreparedShard:
             input_root=input_root,
             dataset_root=absolute(str(sharding.output_dataset_path)),
             annotation_version=sharding.annotation_version,
-            progress_folder=str(scratch / "progress"),
-            scratch=str(scratch),
-            run_id=scratch.name,
+            progress_folder=place.progress_folder,
+            scratch=str(place.scratch),
+            run_id=place.run_id,
+            routes=routes_of(config),
         ),
-        summary_path=scratch / "dataset.json",
+        summary_uri=place.dataset_summary,
     )
 
 

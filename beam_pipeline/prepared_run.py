@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from pathlib import Path
+import time
+from collections.abc import Generator
 from typing import Any
 
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig, flat
@@ -16,16 +18,28 @@ from beam_pipeline.prepare import (
     prepare_shard,
     prepare_split,
 )
-from beam_pipeline.report import dataset_lines, report_lines, write_performance_stats
+from beam_pipeline.prepare_tones import tone_map_fingerprint
+from beam_pipeline.report import (
+    dataset_lines,
+    first_line,
+    report_lines,
+    seconds_to_first,
+    write_performance_stats,
+)
+from beam_pipeline.run_place import RunPlace
 from beam_pipeline.stored_options import RunOptions, store_options
+from beam_pipeline.waves import wave_graphs
+from runners.interface import Build
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import all_selected_videos
 from transforms.ingest.kept_states import keep_states
 from transforms.ingest.select_videos import select_videos
+from transforms.ingest.waves import InputCount, count_inputs
 from transforms.json_files import read_json
 from transforms.shards.dataset_state import check_dataset
 from transforms.shards.ledger import raise_if_unfinished
+from transforms.storage.open_storage import storage_for
 
 _logger = logging.getLogger(__name__)
 
@@ -40,8 +54,7 @@ class PreparedRun:
         self,
         pipeline: str,
         config: AnyConfig,
-        scratch: Path,
-        beam_flags: list[str],
+        place: RunPlace,
         resolved: dict[str, Any],
     ) -> None:
         self._pipeline = pipeline
@@ -49,16 +62,11 @@ class PreparedRun:
         self._resolved = resolved
         self._split: PreparedSplit | None = None
         self._shard: PreparedShard | None = None
-        self.progress_folder = str(scratch / "progress")
+        self.progress_folder = place.progress_folder
         if not isinstance(config, ShardConfig):
-            self._split = prepare_split(
-                config,
-                scratch=scratch,
-                beam_flags=beam_flags,
-                resolved=resolved,
-            )
+            self._split = prepare_split(config, place, resolved)
         if not isinstance(config, SplitConfig):
-            self._shard = prepare_shard(config, scratch=scratch)
+            self._shard = prepare_shard(config, place)
             check_dataset(self._shard.dataset, self._shard.settings)
 
     def store(self) -> None:
@@ -72,6 +80,7 @@ class PreparedRun:
             remove_output(root)
         fingerprints = {"spans": self._split.context.spans_fingerprint}
         fingerprints.update(self._split.context.stages)
+        fingerprints.update(tone_map_fingerprint(self._config))
         store_options(
             root,
             RunOptions(self._pipeline, flat(self._config), self._resolved, fingerprints),
@@ -83,6 +92,8 @@ class PreparedRun:
         config, split = self._config, self._split
         if isinstance(config, ShardConfig) or split is None or not config.run.predict:
             return None
+        if self._is_long and self._inputs.num_videos > PREDICTED_VIDEOS:
+            return None
         selection = select_videos(config.input, split.context)
         keep_states(split.context, selection.states)
         if not 0 < len(selection.videos) <= PREDICTED_VIDEOS:
@@ -90,6 +101,24 @@ class PreparedRun:
         with open_looker(config, split, num_videos=len(selection.videos)) as looker:
             outlook = look_ahead(config, split, selection, looker)
             return predict_split(config, split, outlook, looker)
+
+    def graphs(self) -> Generator[Build, None, None]:
+        """Yield what builds each graph of the run, to be run to its end before the next: several
+        when the selection is longer than a wave."""
+        config, split = self._config, self._split
+        if isinstance(config, ShardConfig) or split is None or not self._is_long:
+            yield self.build
+        else:
+            yield from wave_graphs(config, split, self._shard, self._inputs)
+
+    @functools.cached_property
+    def _inputs(self) -> InputCount:
+        assert not isinstance(self._config, ShardConfig)
+        return count_inputs(self._config.input)
+
+    @property
+    def _is_long(self) -> bool:
+        return self._inputs.is_long(self._config.run.wave_hours)
 
     def build(self, root: Any) -> None:
         """Attach the graph."""
@@ -114,23 +143,32 @@ class PreparedRun:
             ledger = read_ledger(root, all_selected_videos(root))
             raise_if_false(ledger)
         # The last step of the shard half writes it, when it has checked plans against commits.
-        if self._shard is not None and not self._shard.summary_path.exists():
+        if self._shard is not None and not _exists(self._shard.summary_uri):
             raise_if_unfinished(self._shard.dataset, self._shard.settings)
         return ledger
 
     def report(self, ledger: Ledger | None, totals: dict[str, float], seconds: float) -> None:
         """Say what was made and where, and keep the numbers."""
         lines = []
+        firsts = seconds_to_first(totals, time.time() - seconds)
         worked = bool(totals.get("videos_selected"))
         if ledger is not None and self._split is not None:
             root = self._split.context.root
             lines += report_lines(ledger, root)
             if self._config.run.perf_profile and worked:
-                write_performance_stats(root, totals, seconds)
+                write_performance_stats(root, totals, seconds, firsts)
         if self._shard is not None:
-            dataset = read_json(str(self._shard.summary_path))
+            dataset = read_json(self._shard.summary_uri)
+            # The last of several graphs tells of its own shards alone.
+            num_written = int(totals.get("shards_written", 0))
+            dataset["num_new_shards"] = max(dataset["num_new_shards"], num_written)
             lines += dataset_lines(dataset)
             worked = worked or bool(dataset["num_new_shards"])
+        lines += first_line(firsts)
         what = "finished" if worked else "nothing was left to do"
         print(f"beam-curate {self._pipeline}: {what} ({seconds:.0f} s)")
         print("\n".join(f"  {line}" for line in lines))
+
+
+def _exists(uri: str) -> bool:
+    return storage_for(uri).exists(uri)

@@ -101,6 +101,8 @@ def progress_facts(totals: dict[str, float], elapsed_seconds: float) -> list[tup
         return int(totals.get(name, 0))
 
     facts = [("elapsed", clock(elapsed_seconds))]
+    if number("waves_begun"):
+        facts.append(("wave", str(number("waves_begun"))))
     facts.append(("probed", f"{number('videos_probed')}/{number('videos_selected')} videos"))
     if number("segments_planned"):
         segments = f"{number('segments_scored')}/{number('segments_planned')} segments"

@@ -7,12 +7,14 @@ from typing import Any
 from transforms.clips.ledger import Ledger
 from transforms.json_files import create_json, read_json
 from transforms.layout import FAILURES
+from transforms.progress import MOMENT
 from transforms.run_context import SCHEMA_VERSION
 from transforms.storage.open_storage import storage_for
 from transforms.storage.plain_names import one_line
 from transforms.storage.uris import join
 
 FAILURES_SHOWN = 10
+_SECONDS = "seconds_of_"
 
 
 def report_lines(ledger: Ledger, root: str) -> list[str]:
@@ -87,12 +89,59 @@ def _clip_counts(ledger: Ledger) -> str:
     return ", ".join(parts)
 
 
-def write_performance_stats(root: str, totals: dict[str, float], seconds: float) -> None:
-    """Write the run's counters and seconds to the next free ``performance_stats_N.json``."""
+def seconds_to_first(totals: dict[str, float], started_at: float) -> dict[str, float]:
+    """Return how long after the start of the run its first clip and its first shards were there.
+
+    Keys, each only if it came about in this run: ``clip``: a kept clip was committed; ``shard``:
+    the tars of a shard were; ``listed_shard``: ``wdinfo.json`` named it, so that a trainer finds
+    it.
+
+    Args:
+        totals: Counters and moments of the workers.
+        started_at: When the command began, in seconds since the epoch.
+    """
+    return {
+        name: totals[MOMENT + name] - started_at
+        for name in ("clip", "shard", "listed_shard")
+        if MOMENT + name in totals
+    }
+
+
+def first_line(firsts: dict[str, float]) -> list[str]:
+    """Return the line about what :func:`seconds_to_first` found, none when nothing was new.
+
+    Example:
+        >>> first_line({"clip": 3.14, "shard": 12.0, "listed_shard": 12.5})
+        ['first     clip after 3.1 s, shard after 12.0 s, usable (in wdinfo.json) after 12.5 s']
+    """
+    names = {"clip": "clip", "shard": "shard", "listed_shard": "usable (in wdinfo.json)"}
+    told = [f"{names[name]} after {seconds:.1f} s" for name, seconds in firsts.items()]
+    return [f"first     {', '.join(told)}"] if told else []
+
+
+def write_performance_stats(
+    root: str, totals: dict[str, float], seconds: float, firsts: dict[str, float]
+) -> None:
+    """Write the run's counters and seconds to the next free ``performance_stats_N.json``.
+
+    Args:
+        root: The output.
+        totals: Sums of all counters; ``seconds_of_{stage}`` is what a stage took.
+        seconds: How long the run took.
+        firsts: As ``seconds_to_first``.
+    """
+    stages = {
+        name.removeprefix(_SECONDS): value
+        for name, value in sorted(totals.items())
+        if name.startswith(_SECONDS)
+    }
+    others = (_SECONDS, MOMENT)
     content: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "wall_seconds": seconds,
-        "counters": totals,
+        "seconds_to_first": firsts,
+        "stage_seconds": stages,
+        "counters": {name: n for name, n in totals.items() if not name.startswith(others)},
     }
     number = 0
     while not create_json(join(root, f"performance_stats_{number}.json"), content):

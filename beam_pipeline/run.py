@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beam_pipeline.auto_options import resolve_auto
@@ -14,12 +16,17 @@ from beam_pipeline.detection import check_detection, settle_splitting
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
-from beam_pipeline.scratch import new_run_id, run_scratch
-from runners import direct
+from beam_pipeline.routes import open_stores
+from beam_pipeline.run_place import RunPlace, remove_shared, shared_folder
+from beam_pipeline.store_checks import check_stores
+from runners.chosen import chosen
+from runners.interface import Job, Runner
 from transforms.layout import lease_uri
 from transforms.lease import hold_lease, raise_if_held, raise_if_lost, sweep_while_held
-from transforms.progress import flush_counts, forget_counts, read_totals
+from transforms.progress import TotalsReader, flush_counts, forget_counts, read_totals
+from transforms.scratch import new_run_id, run_scratch, scratch_root
 from transforms.shards.layout import version_lease_uri
+from transforms.storage.sync import VARIABLE as FSYNC
 from transforms.storage.sync import syncing
 from transforms.storage.uris import absolute
 
@@ -43,11 +50,15 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
 
 def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     started_at = time.monotonic()
+    runner = chosen(beam_flags)
     leases = lease_uris(config)
+    open_stores(config)
+    check_stores(config)
     # Before anything that takes its time: a second run into the same output is told at once.
     for uri in leases:
         raise_if_held(uri)
     check_run(config)
+    runner.preflight(beam_flags)
     config, splitting = settle_splitting(config)
     check_detection(config)
     resolved, lines = resolve_auto(config)
@@ -57,22 +68,28 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     with contextlib.ExitStack() as held:
         for uri in leases:
             held.enter_context(hold_lease(uri, run_id))
-        direct.prepare(beam_flags)
-        with run_scratch(config.run.scratch_path, run_id) as scratch:
-            # Beam takes two seconds to import: the lease is held before.
-            from beam_pipeline.prepared_run import PreparedRun  # noqa: PLC0415
+            remove_shared(uri)
+        runner.prepare(beam_flags)
+        scratch = held.enter_context(run_scratch(config.run.scratch_path, run_id))
+        shared = str(scratch)
+        if not runner.IS_LOCAL:
+            shared = held.enter_context(shared_folder(leases[0], run_id))
+        place = RunPlace(scratch, shared, runner.num_workers(beam_flags))
+        # Beam takes two seconds to import: the lease is held before.
+        from beam_pipeline.prepared_run import PreparedRun  # noqa: PLC0415
 
-            run = PreparedRun(pipeline, config, scratch, beam_flags, resolved)
-            run.store()
-            prediction = run.predict()
-            predicted_at = time.monotonic()
-            with _swept_after_error(leases, run_id, beam_flags):
-                totals = _work(run, config, beam_flags)
-            for uri in leases:
-                raise_if_lost(uri, run_id)
-            ledger = run.verify()
-            now = time.monotonic()
-            run.report(ledger, totals, now - started_at)
+        run = PreparedRun(pipeline, config, place, resolved)
+        run.store()
+        # It measures this machine alone.
+        prediction = run.predict() if runner.IS_LOCAL else None
+        predicted_at = time.monotonic()
+        with _swept_after_error(leases, place):
+            totals = _work(run, config, runner, beam_flags, _job(config, place, leases))
+        for uri in leases:
+            raise_if_lost(uri, run_id)
+        ledger = run.verify()
+        now = time.monotonic()
+        run.report(ledger, totals, now - started_at)
         if prediction is not None:
             _compare(prediction, totals, now - predicted_at)
     if ledger is None:
@@ -93,23 +110,47 @@ def lease_uris(config: AnyConfig) -> list[str]:
     return uris
 
 
+def _job(config: AnyConfig, place: RunPlace, leases: list[str]) -> Job:
+    """Return what a runner on other machines needs to know."""
+    inputs: list[str] = []
+    if not isinstance(config, ShardConfig) and Path(str(config.input.input_video_path)).exists():
+        inputs.append(absolute(str(config.input.input_video_path)))
+    counted = TotalsReader(place.progress_folder)
+    return Job(
+        place.run_id,
+        scratch_path=str(scratch_root(config.run.scratch_path))
+        if config.run.scratch_path
+        else None,
+        visible=(*leases, *inputs),
+        stall_seconds=config.execution.stall_minutes * 60,
+        worker_python=config.execution.worker_python,
+        reports=place.reports,
+        environment={FSYNC: os.environ[FSYNC]},
+        progress=lambda: sum(counted.read().values()),
+    )
+
+
 @contextlib.contextmanager
-def _swept_after_error(leases: list[str], run_id: str, beam_flags: list[str]) -> Iterator[None]:
+def _swept_after_error(leases: list[str], place: RunPlace) -> Iterator[None]:
     """Remove what worker processes were just writing when an error or a signal ended them."""
     try:
         yield
     except BaseException:
-        if direct.num_workers(beam_flags) is not None:
+        if place.workers is not None:
             for uri in leases:
-                sweep_while_held(uri, run_id)
+                sweep_while_held(uri, place.run_id)
         raise
 
 
-def _work(run: PreparedRun, config: AnyConfig, beam_flags: list[str]) -> dict[str, float]:
-    """Run the graph and return the sums of its counters."""
+def _work(
+    run: PreparedRun, config: AnyConfig, runner: Runner, beam_flags: list[str], job: Job
+) -> dict[str, float]:
+    """Run the graphs and return the sums of its counters."""
     try:
         with ProgressDisplay(run.progress_folder, interval_seconds=config.run.progress_interval_s):
-            direct.run(run.build, beam_flags)
+            with contextlib.closing(run.graphs()) as graphs:
+                for build in graphs:
+                    runner.run(build, beam_flags, job)
             flush_counts()
         return read_totals(run.progress_folder)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from beam_pipeline.config import (
     AnyConfig,
@@ -16,6 +16,7 @@ from transforms.errors import UsageError
 from transforms.section import Section
 from transforms.storage.uris import absolute, join
 
+SectionType = TypeVar("SectionType", bound=Section)
 _VERSION_FOLDER = re.compile(r"v\d+")
 
 
@@ -41,7 +42,9 @@ def complete(config: AnyConfig) -> AnyConfig:
         )
     if isinstance(config, SplitSections):
         _check_events(config)
-    if isinstance(config, CurateConfig):
+        _check_copy(config)
+    # Without one, a scratch folder is chosen when the run begins.
+    if isinstance(config, CurateConfig) and config.output.output_clip_path:
         return config.model_copy(update={"sharding": _curate_paths(config)})
     return config
 
@@ -49,7 +52,13 @@ def complete(config: AnyConfig) -> AnyConfig:
 def _needed(config: PipelineConfig) -> list[tuple[str, str]]:
     if isinstance(config, ShardConfig):
         return [("sharding", "input_clip_path"), ("sharding", "output_dataset_path")]
-    return [("input", "input_video_path"), ("output", "output_clip_path")]
+    assert isinstance(config, SplitSections)
+    needed = []
+    if not config.presigned.input_url:
+        needed.append(("input", "input_video_path"))
+    if not config.presigned.has_output:
+        needed.append(("output", "output_clip_path"))
+    return needed
 
 
 def _check_events(config: SplitSections) -> None:
@@ -64,6 +73,33 @@ def _check_events(config: SplitSections) -> None:
         )
 
 
+_CHANGED_BY_ENCODING = (
+    ("transcode", "transcode_crf"),
+    ("transcode", "transcode_use_input_video_bit_rate"),
+    ("transcode", "transcode_max_output_frames"),
+    ("bars", "crop_black_bars"),
+    ("trainer", "clip_width"),
+    ("trainer", "clip_height"),
+    ("trainer", "clip_fps"),
+    ("trainer", "clip_frame_multiple"),
+)
+"""Section and name of the options that ask for something that only encoding can do."""
+
+
+def _check_copy(config: SplitSections) -> None:
+    if config.transcode.transcode_encoder != "copy":
+        return
+    for field, name in _CHANGED_BY_ENCODING:
+        section = getattr(config, field)
+        value = getattr(section, name)
+        if value != type(section).model_fields[name].default:
+            raise UsageError(
+                f"transcode_encoder=copy and {name}={value} exclude each other: copied clips are "
+                f"the source's packets as they are; leave {name} out, or take an encoder such as "
+                "libx264"
+            )
+
+
 def _curate_paths(config: CurateConfig) -> Section:
     output = str(config.output.output_clip_path)
     given = config.sharding.input_clip_path
@@ -73,7 +109,7 @@ def _curate_paths(config: CurateConfig) -> Section:
             "leave input_clip_path out, or run the pipeline shard"
         )
     dataset = config.sharding.output_dataset_path or default_dataset_path(output)
-    return _updated(config.sharding, input_clip_path=output, output_dataset_path=dataset)
+    return updated(config.sharding, input_clip_path=output, output_dataset_path=dataset)
 
 
 def default_dataset_path(output_clip_path: str) -> str:
@@ -88,12 +124,12 @@ def default_dataset_path(output_clip_path: str) -> str:
     return join("/".join(parts[:-depth]), "webdataset")
 
 
-def _updated(section: Section, **values: Any) -> Section:
-    # Not model_copy: the set of explicitly given options must stay as it was.
-    updated = section.model_copy(update=values)
-    updated.__pydantic_fields_set__.clear()
-    updated.__pydantic_fields_set__.update(section.model_fields_set)
-    return updated
+def updated(section: SectionType, **values: Any) -> SectionType:
+    """Return a section with other values; which options were given explicitly stays."""
+    other = section.model_copy(update=values)
+    other.__pydantic_fields_set__.clear()
+    other.__pydantic_fields_set__.update(section.model_fields_set)
+    return other
 
 
 def not_built(config: PipelineConfig) -> list[str]:

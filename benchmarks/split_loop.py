@@ -2,7 +2,8 @@
 
     python -m benchmarks.split_loop --processes 2 --sources raw --clip_seconds 10 --folder work
 
-That is how upstream cuts, with libx264 and one thread per process; clips are not looked at.
+Several at once, with libx264 and one thread per process; with ``--processes 1`` one after the
+other, with as many threads as ffmpeg likes, as a plain shell loop does. Clips are not looked at.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from pathlib import Path
 import imageio_ffmpeg
 
 
-def cut(source: Path, target: Path, *, start: float, end: float) -> None:
+def cut(source: Path, target: Path, *, start: float, end: float, one_thread: bool) -> None:
     """Cut and encode ``[start, end)`` seconds."""
+    threads = ["-threads", "1"] if one_thread else []
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-y"]
-    command += ["-threads", "1", "-ss", f"{start}", "-to", f"{end}", "-i", str(source)]
+    command += [*threads, "-ss", f"{start}", "-to", f"{end}", "-i", str(source)]
     command += ["-map", "0:v:0", "-c:v", "libx264", "-preset", "veryfast", "-b:v", "4M"]
-    subprocess.run([*command, "-threads", "1", str(target)], check=True)
+    subprocess.run([*command, *threads, str(target)], check=True)
 
 
 def main() -> None:
@@ -43,7 +45,8 @@ def main() -> None:
         source, number = job
         start = number * options.clip_seconds
         target = options.folder / f"{source.stem}-{number}.mp4"
-        cut(source, target, start=start, end=start + options.clip_seconds)
+        end = start + options.clip_seconds
+        cut(source, target, start=start, end=end, one_thread=options.processes > 1)
 
     with ThreadPoolExecutor(options.processes) as pool:
         list(pool.map(cut_one, jobs))

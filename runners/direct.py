@@ -7,21 +7,26 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runners.interface import Build, Job
 from runners.step_errors import original_error
 from transforms.errors import CurateError, PreflightError
 
 FLAGS = ("--runner=FnApiRunner",)
 """``DirectRunner`` is three engines in Beam 2.77, one fetched from the network: we name one."""
+IS_LOCAL = True
 START_SECONDS = 55.0
 """A worker that has not started by then never will."""
 
 
 class WorkerDiedError(CurateError):
     """A worker process ended in the middle of the run, or never began."""
+
+
+def preflight(beam_flags: list[str]) -> None:
+    """Check nothing: what a local run needs is checked with the run's own options."""
 
 
 def prepare(beam_flags: list[str]) -> None:
@@ -39,12 +44,13 @@ def prepare(beam_flags: list[str]) -> None:
         check_workers_start()
 
 
-def run(build: Callable[[Any], None], beam_flags: list[str]) -> None:
+def run(build: Build, beam_flags: list[str], job: Job | None = None) -> None:
     """Build a graph and run it to its end.
 
     Args:
         build: Attaches the graph to the pipeline's root.
         beam_flags: Options of Beam.
+        job: Not needed: everything is on this machine.
 
     Raises:
         CurateError: As a step raised it, without what Beam makes of it.

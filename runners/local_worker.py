@@ -41,17 +41,28 @@ class _WithoutTracebacks:
 
 def main(level: str) -> None:
     """Serve the driver until it closes the connection."""
+    set_up(level)
+    # Without this address, records are not sent to the driver, which would print them again.
+    os.environ.pop("LOGGING_API_SERVICE_DESCRIPTOR", None)
+    serve(level)
+
+
+def set_up(level: str) -> None:
+    """Make this process a worker: it logs at this level, and ends with what started it."""
     # Ctrl-C on a terminal reaches the whole group. It is for the driver, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _follow_driver()
-    # Without this address, records are not sent to the driver, which would print them again.
-    os.environ.pop("LOGGING_API_SERVICE_DESCRIPTOR", None)
     number = logging.getLevelName(level)
     # Beam sets the root logger to INFO; the handler's level stays.
     configure_logging(number).setLevel(number)
+
+
+def serve(level: str) -> None:
+    """Do what the runner asks until it closes the connection."""
     import grpc  # noqa: PLC0415 - as slow as the next
     from apache_beam.runners.worker import sdk_worker_main  # noqa: PLC0415 - it logs when imported
 
+    number = logging.getLevelName(level)
     if number > logging.DEBUG:
         sys.stderr = _WithoutTracebacks(sys.stderr)
     for package in ("transforms", "runners"):

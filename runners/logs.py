@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from transforms.storage.plain_names import one_line
+from transforms.storage.plain_names import one_line, without_queries
 
 _STEP_LOGGERS = (
     "apache_beam.runners.common",
@@ -22,6 +22,8 @@ _HARMLESS = (
     # Of local workers, which are handed nothing in a folder.
     "No semi_persistent_directory found",
 )
+_TELLS_SECRETS = ("urllib3", "requests", "botocore", "boto3", "s3transfer", "google")
+"""At debug level they quote signed URLs, headers and credentials."""
 
 
 class _OneLine(logging.Formatter):
@@ -31,13 +33,20 @@ class _OneLine(logging.Formatter):
         """Return the message, control characters escaped; a traceback comes behind it."""
         return one_line(super().formatMessage(record))
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the whole record, also its traceback, without the queries of signed URLs."""
+        return without_queries(super().format(record))
+
 
 def configure_logging(level: int) -> logging.Handler:
     """Send records of at least this level to standard error; return what sends them.
 
     What Beam says of a failed step is left out, except at debug level: the exception reaches the
-    command, which says it once. Nothing changes where logging is configured already.
+    command, which says it once. Libraries that speak to stores say only warnings, at any level: no
+    secret may stand in a log. Where logging is configured already, nothing else changes.
     """
+    for name in _TELLS_SECRETS:
+        logging.getLogger(name).setLevel(logging.WARNING)
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_is_news)
     handler.setFormatter(_OneLine("%(levelname)s %(name)s: %(message)s"))

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from transforms.errors import CurateError
 
 _STEP = re.compile(r"( \[while running '[^']*'\])+\s*$")
+_FOREIGN = re.compile(r"\n\s+at [\w.$/]+\(|\nCaused by: ")
+"""Where Java's part of a report begins."""
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -22,6 +24,18 @@ def original_error(error: BaseException) -> CurateError | KeyboardInterrupt | No
         first = error.__context__
         return first if isinstance(first, CurateError | KeyboardInterrupt) else None
     return _from_traceback(str(error))
+
+
+def error_in_text(text: str) -> CurateError | None:
+    """Return the error of this program that a runner's report tells of, if any.
+
+    Args:
+        text: May hold a worker's traceback, and another language's around it.
+    """
+    start = text.find(_TRACEBACK)
+    if start < 0:
+        return None
+    return _from_traceback(_FOREIGN.split(text[start:])[0])
 
 
 def _from_traceback(text: str) -> CurateError | None:

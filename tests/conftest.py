@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from make_video import VideoSpec, make_video
+from store_servers import GcsServer, S3Server, running_gcs, running_s3
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +44,17 @@ def made_video(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Video
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an S3 server for the session; each test makes buckets of its own."""
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[GcsServer]:
+    """Run a GCS server for the session; each test makes buckets of its own."""
+    with running_gcs() as server:
+        yield server

@@ -24,6 +24,7 @@ from run_command import Curated
 
 from beam_pipeline.config import SplitConfig, load_config
 from beam_pipeline.prepare import prepare_split
+from beam_pipeline.run_place import RunPlace
 from transforms.clips.source_identity import EDGE_BYTES, source_identity
 from transforms.ingest.select_videos import begin_selection
 from transforms.records import video_uuid
@@ -94,7 +95,7 @@ def begin_as_if_killed(run: Curated, scratch: Path) -> None:
     values = {"splitting_algorithm": "fixed-stride", **{key: int(stride[key]) for key in stride}}
     config = load_config("split", {**paths, **values}, {})
     assert isinstance(config, SplitConfig)
-    context = prepare_split(config, scratch=scratch, beam_flags=[], resolved={}).context
+    context = prepare_split(config, RunPlace.here(scratch), {}).context
     assert [video.rel for video in begin_selection(config.input, context)] == ["a.mp4", "b.mp4"]
 
 

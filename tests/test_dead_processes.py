@@ -18,7 +18,7 @@ from process_list import Process, assert_gone, processes
 from wrong_use import Ended, environment, split, use, use_process
 
 import runners.worker_processes
-from beam_pipeline.scratch import new_run_id, run_scratch
+from transforms.scratch import new_run_id, run_scratch
 
 MULTI = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 Capture = pytest.CaptureFixture[str]
@@ -201,7 +201,7 @@ class TestScratch:
 
     def test_many_runs_that_begin_together_keep_their_folders(self) -> None:
         script = (
-            "import sys, pathlib; from beam_pipeline.scratch import *\n"
+            "import sys, pathlib; from transforms.scratch import *\n"
             "for _ in range(40):\n"
             "    with run_scratch(sys.argv[1], new_run_id()) as folder:\n"
             "        (folder / 'file').write_text('x')\n"

@@ -1,4 +1,4 @@
-"""The tests that the page on resume and failures names are there and run."""
+"""The tests that the pages on failures and on wrong use name are there and run."""
 
 from __future__ import annotations
 
@@ -9,18 +9,28 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-PAGE = TESTS.parent / "docs" / "resume-and-failures.md"
-NAMED = re.findall(r"\| `(test_\w+\.py(?:::\w+)+)` \|", PAGE.read_text(encoding="utf-8"))
+DOCS = TESTS.parent / "docs"
+PROMISES, WRONG_USE = (
+    re.findall(r"\| `(test_\w+\.py(?:::\w+)+)` \|", (DOCS / page).read_text(encoding="utf-8"))
+    for page in ("resume-and-failures.md", "wrong-use.md")
+)
 
 
 def test_the_page_names_tests_of_every_kind() -> None:
-    files = {name.split("::")[0] for name in NAMED}
+    files = {name.split("::")[0] for name in PROMISES}
     assert {"test_killed.py", "test_commit_race.py", "test_verify.py", "test_changed.py"} <= files
     assert {"test_hostile_media.py", "test_lease.py", "test_lossy_stage.py"} <= files
-    assert len(NAMED) == len(set(NAMED))
+    assert len(PROMISES) == len(set(PROMISES))
 
 
-@pytest.mark.parametrize("name", NAMED)
+def test_the_page_on_wrong_use_names_tests_of_every_kind() -> None:
+    files = {name.split("::")[0] for name in WRONG_USE}
+    assert {"test_wrong_clips.py", "test_wrong_options.py", "test_wrong_input.py"} <= files
+    assert {"test_wrong_machine.py", "test_transnetv2.py", "test_copy.py"} <= files
+    assert len(WRONG_USE) >= 30
+
+
+@pytest.mark.parametrize("name", sorted({*PROMISES, *WRONG_USE}))
 def test_a_named_test_exists(name: str) -> None:
     file, *path = name.split("::")
     body: list[ast.stmt] = ast.parse((TESTS / file).read_text(encoding="utf-8")).body

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +17,7 @@ from run_command import Curated
 from trial_cut import stream_line, trial_cut
 
 from transforms.errors import PreflightError
+from transforms.media import tone_map
 from transforms.media.clip_form import ClipForm
 from transforms.media.encode import resolve_encoder
 from transforms.media.trainer_options import check_encoder
@@ -217,6 +220,37 @@ def test_a_real_phone_video(real_videos: Path, tmp_path: Path) -> None:
     assert kept.path
     assert tags_of(mapped.path) == (1, 1, 1, 1, "yuv420p")
     assert tags_of(kept.path) == (1, 9, 18, 9, "yuv420p10le")
+
+
+def test_an_output_begun_with_another_rule_is_not_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    hdr_video(raw / "a.mkv", PQ_TAGS, frames=60)
+    run = Curated.below(tmp_path, raw)
+    assert run.curate() == 0
+    path = run.out / "runs" / "options.json"
+    stored = json.loads(path.read_text())
+    assert stored["fingerprints"].keys() == {"spans", "cut", "tone_map"}
+    before = run.trees()
+    for fingerprints, status in (
+        ({**stored["fingerprints"], "tone_map": "0" * 16}, 2),
+        ({name: stored["fingerprints"][name] for name in ("spans", "cut")}, 0),
+    ):
+        path.write_text(json.dumps({**stored, "fingerprints": fingerprints}))
+        assert run.curate() == status
+        assert run.trees() == before
+    assert "was begun with other options for: tone_map" in capsys.readouterr().err
+    assert json.loads(path.read_text()) == stored
+
+
+def test_the_rule_is_counted_up_when_its_tables_change() -> None:
+    digest = hashlib.sha256()
+    for transfer in (tone_map.PQ, tone_map.HLG):
+        for table in tone_map.tables(transfer):
+            digest.update(table.encode())
+    assert (tone_map.RULE, digest.hexdigest()[:16]) == (1, "3a1a2447c63b1133")
 
 
 def test_an_encoder_of_8_bits_cannot_keep_it() -> None:

@@ -273,13 +273,15 @@ class TestHeartbeat:
     def test_it_makes_the_lease_young(self, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(transforms.heartbeat, "BEAT_SECONDS", 0.05)
         with hold_lease(uri, "run"):
-            content = Path(uri).read_bytes()
+            before = json.loads(Path(uri).read_bytes())
             os.utime(uri, (1, 1))
             deadline = time.monotonic() + 10
             while Path(uri).stat().st_mtime == 1:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            assert Path(uri).read_bytes() == content
+            after = json.loads(Path(uri).read_bytes())
+            assert after.pop("beat") != before.pop("beat"), "a store tells versions by content"
+            assert after == before
 
     def test_a_worker_s_renews_where_the_driver_is_gone_and_ends_with_its_bundle(
         self, uri: str

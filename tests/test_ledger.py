@@ -12,6 +12,7 @@ from run_command import Curated
 
 from beam_pipeline.config import SplitConfig, load_config
 from beam_pipeline.prepare import prepare_split
+from beam_pipeline.run_place import RunPlace
 from transforms.clips.finish_chunks import finish_chunk
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import read_ledger
@@ -56,7 +57,7 @@ def context_of(run: Curated, scratch: Path) -> RunContext:
     paths = {"input_video_path": str(run.raw), "output_clip_path": str(run.out)}
     config = load_config("split", {**paths, **OPTIONS}, {})
     assert isinstance(config, SplitConfig)
-    return prepare_split(config, scratch=scratch, beam_flags=[], resolved={}).context
+    return prepare_split(config, RunPlace.here(scratch), {}).context
 
 
 def test_a_finished_run_misses_nothing(run: Curated) -> None:

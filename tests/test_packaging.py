@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import shutil
 import subprocess
 import sys
@@ -96,6 +97,7 @@ def test_sdist_carries_packages_and_configs_but_no_tests(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         files = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     assert {"configs/quickstart.yaml", "transforms/records.py", "runners/direct.py"} <= files
+    assert {"runners/boot.sh", "runners/flink_job_server/pom.xml"} <= files
     assert not [name for name in files if name.startswith("tests/")]
 
 
@@ -108,6 +110,21 @@ def test_every_module_imports_where_it_is_installed(installed: Path, tmp_path: P
         check=False,
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_a_worker_can_be_started_where_it_is_installed(installed: Path, tmp_path: Path) -> None:
+    command = "import runners.flink; print(runners.flink.BOOT)"
+    found = subprocess.run(
+        [installed / "python", "-c", command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    boot = Path(found.stdout.strip())
+    assert boot.is_relative_to(installed.parent)
+    assert os.access(boot, os.X_OK)
+    assert os.access(installed / "beam-curate-worker", os.X_OK)
 
 
 def test_console_script_and_quickstart_file_work_outside_the_checkout(

@@ -15,6 +15,7 @@ from make_video import VideoSpec
 
 from beam_pipeline.calibration import Calibration, Rate, makespan, representatives
 from beam_pipeline.cli import main
+from beam_pipeline.network_cost import NetworkCost
 from beam_pipeline.prediction import (
     Actual,
     Prediction,
@@ -86,24 +87,32 @@ def test_plan_says_what_is_there_and_writes_nothing(
 def test_prediction_is_near_what_the_run_makes_and_takes(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out"
-    line = [
-        "split",
-        *("--input_video_path", str(raw), "--output_clip_path", str(out)),
-        *STRIDE,
-        "--motion_filter=score-only",
-    ]
-    assert main(["plan", *line]) == 0
-    predicted = capsys.readouterr().out
-    started_at = time.monotonic()
-    assert main(line) == 1  # one of three videos is broken: more than the allowed share
-    seconds = time.monotonic() - started_at
-    clips = list((out / "clips").glob("*.mp4"))
-    num_bytes = sum(clip.stat().st_size for clip in clips)
-    assert number_in(predicted, "clips") == len(clips)
-    assert num_bytes / 2 <= number_in(predicted, "clip data") <= num_bytes * 2
-    # Whole seconds are printed, and other work on the machine may come and go between the two.
-    assert seconds / 2 - 3 <= number_in(predicted, "time") <= seconds * 2 + 3
+    # Other work on the machine comes and goes between a plan and its run. Such a pair says nothing
+    # about the prediction, so another one is made; a wrong prediction is wrong every time.
+    times = []
+    for attempt in range(3):
+        out = tmp_path / f"out-{attempt}"
+        line = [
+            "split",
+            *("--input_video_path", str(raw), "--output_clip_path", str(out)),
+            *STRIDE,
+            "--motion_filter=score-only",
+        ]
+        assert main(["plan", *line]) == 0
+        predicted = capsys.readouterr().out
+        started_at = time.monotonic()
+        assert main(line) == 1  # one of three videos is broken: more than the allowed share
+        seconds = time.monotonic() - started_at
+        clips = list((out / "clips").glob("*.mp4"))
+        num_bytes = sum(clip.stat().st_size for clip in clips)
+        assert number_in(predicted, "clips") == len(clips)
+        assert num_bytes / 2 <= number_in(predicted, "clip data") <= num_bytes * 2
+        times.append((number_in(predicted, "time"), seconds))
+        # Whole seconds are printed.
+        if seconds / 2 - 3 <= times[-1][0] <= seconds * 2 + 3:
+            break
+    else:
+        pytest.fail(f"predicted and taken, three times: {times}")
 
     capsys.readouterr()
     before = tree(out)
@@ -253,22 +262,35 @@ def test_makespan_of_nothing_and_of_more_workers_than_jobs() -> None:
     assert makespan([float(Fraction(1, 2))] * 4, 2) == 1.0
 
 
-@pytest.mark.parametrize("network", [False, True])
-def test_finding_shots_is_predicted_and_clips_are_not(made_video: MakeVideo, network: bool) -> None:
+NETWORK = NetworkCost(start_seconds=5, round_seconds=1.25, windows_per_round=2)
+
+
+@pytest.mark.parametrize("network", [None, NETWORK])
+def test_finding_shots_is_predicted_and_clips_are_not(
+    made_video: MakeVideo, network: NetworkCost | None
+) -> None:
     split = split_at(made_video("long.mp4", LONG), 5)
     rate = Rate("h264", 640 * 360, 0.02, 0.01, bytes_per_second=1000.0)
     calibration = Calibration((rate,), start_seconds=0.5, slowdown=1.5, num_children=2)
     cutting = Prediction(1, 3, 5000.0, 10.0)
-    found = with_detection(cutting, [split], calibration=calibration, network=network)
-    per_frame = 0.01 + (0.025 if network else 0)
-    expected = 10 + 300 * per_frame * 1.5 / 2 + (5 if network else 0)
+
+    def with_shots(
+        cutting: Prediction, splits: list[SplitVideo], calibration: Calibration
+    ) -> Prediction:
+        return with_detection(
+            cutting, splits, calibration=calibration, network=network, windows_per_segment=5
+        )
+
+    found = with_shots(cutting, [split], calibration)
+    # 300 frames; their six windows in segments of five and of one, two at once: four rounds.
+    expected = 10 + 2 * 0.5 + 300 * 0.01 * 1.5 / 2 + (5 + 4 * 1.25 if network else 0)
     assert found.num_clips is None
     assert found.num_bytes == 5000
     assert found.seconds == pytest.approx(expected)
-    assert with_detection(cutting, [], calibration=calibration, network=network) == cutting
+    assert with_shots(cutting, [], calibration) == cutting
     nothing = Calibration((), 0.0, 1.0, 2)
     unknown = Prediction(1, 3, None, None)
-    found = with_detection(unknown, [split], calibration=nothing, network=network)
+    found = with_shots(unknown, [split], nothing)
     assert (found.num_clips, found.seconds) == (None, None)
 
 

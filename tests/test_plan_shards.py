@@ -126,7 +126,7 @@ def test_a_list_of_ids_counts_before_the_similarity_tables(tmp_path):
     pq.write_table(table, extraction / "semdedup_pruning_tables" / "cluster_0.parquet")
 
     def found() -> list[bytes]:
-        ids = duplicate_ids(str(tmp_path), epsilon=0.01, profile="default")
+        ids = duplicate_ids(str(tmp_path), epsilon=0.01)
         return ids.tolist()
 
     assert found() == [b"c"]
@@ -138,7 +138,7 @@ def test_a_list_of_ids_counts_before_the_similarity_tables(tmp_path):
 
 
 def test_without_dedup_tables_no_clip_is_left_out_and_a_warning_says_so(tmp_path, caplog):
-    assert duplicate_ids(str(tmp_path), epsilon=0.01, profile="default").tolist() == []
+    assert duplicate_ids(str(tmp_path), epsilon=0.01).tolist() == []
     assert "holds no dedup tables" in caplog.text
 
 

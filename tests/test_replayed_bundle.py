@@ -20,6 +20,7 @@ from run_command import Curated
 from beam_pipeline import pipelines
 from beam_pipeline.config import CurateConfig, load_config
 from beam_pipeline.prepare import PreparedSplit, prepare_split
+from beam_pipeline.run_place import RunPlace
 from transforms.clips.cut_chunks import _CutRuns
 from transforms.clips.finish_chunks import finish_chunk
 from transforms.clips.write_clips import _WriteClips
@@ -159,7 +160,7 @@ class TestCutAfterAnError:
         paths = {"input_video_path": str(raw), "output_clip_path": str(out)}
         config = load_config("curate", {**paths, **OPTIONS}, {})
         assert isinstance(config, CurateConfig)
-        prepared = prepare_split(config, scratch=tmp_path / "s", beam_flags=[], resolved={})
+        prepared = prepare_split(config, RunPlace.here(tmp_path / "s"), {})
         # Without a run there is no lease to renew.
         return replace(prepared, context=replace(prepared.context, run_id=""))
 

@@ -14,6 +14,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from beam_pipeline import pipelines
 from beam_pipeline.config import CurateConfig, load_config
 from beam_pipeline.prepare import prepare_shard, prepare_split
+from beam_pipeline.run_place import RunPlace
 from transforms.filters.motion import FilterMotion
 
 Build = Callable[[Any], object]
@@ -44,8 +45,8 @@ def build_with(tmp_path: Path, algorithm: str) -> Build:
         {},
     )
     assert isinstance(config, CurateConfig)
-    split = prepare_split(config, scratch=tmp_path, beam_flags=[], resolved={})
-    shard = prepare_shard(config, scratch=tmp_path)
+    split = prepare_split(config, RunPlace.here(tmp_path), {})
+    shard = prepare_shard(config, RunPlace.here(tmp_path))
     return lambda root: pipelines.curate(root, config, split, shard)
 
 
@@ -69,10 +70,11 @@ def test_a_clip_is_cut_filtered_and_written_in_one_stage(build: Build) -> None:
     assert "FilterMotion" in stages[stage_of("CutChunks", stages)]
 
 
-def test_what_comes_before_the_plan_is_one_stage(build: Build) -> None:
+def test_videos_spread_before_they_are_probed_and_runs_before_they_are_cut(build: Build) -> None:
     stages = fused_stages(build)
-    assert stage_of("ListVideos", stages) == stage_of("PlanChunks", stages)
-    assert stage_of("PlanChunks", stages) != stage_of("CutChunks", stages)
+    assert stage_of("ProbeVideos", stages) == stage_of("PlanChunks", stages)
+    in_order = ("ListVideos", "PlanChunks", "CutChunks")
+    assert len({stage_of(step, stages) for step in in_order}) == 3
 
 
 def test_detecting_shots_adds_two_breaks_and_none_behind_the_plan(
@@ -83,9 +85,15 @@ def test_detecting_shots_adds_two_breaks_and_none_behind_the_plan(
     assert stage_of("DetectShots/DecodeSegments", stages) == stage_of(
         "DetectShots/StoreScores", stages
     )
-    in_order = ("ListVideos", "DetectShots/DecodeSegments", "PlanChunks", "CutChunks")
-    assert len({stage_of(step, stages) for step in in_order}) == 4
-    assert stage_of("DetectShots/PlanSegments", stages) == stage_of("ListVideos", stages)
+    in_order = (
+        "ListVideos",
+        "ProbeVideos",
+        "DetectShots/DecodeSegments",
+        "PlanChunks",
+        "CutChunks",
+    )
+    assert len({stage_of(step, stages) for step in in_order}) == 5
+    assert stage_of("DetectShots/PlanSegments", stages) == stage_of("ProbeVideos", stages)
 
 
 def test_a_reshuffle_between_cut_and_write_is_noticed(

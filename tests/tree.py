@@ -6,6 +6,7 @@ import fnmatch
 import hashlib
 import json
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from transforms.same_bytes import EXEMPT_FAILURE_FIELDS, EXEMPT_PATTERNS, EXEMPT_SUMMARY_FIELDS
@@ -13,12 +14,12 @@ from transforms.same_bytes import EXEMPT_FAILURE_FIELDS, EXEMPT_PATTERNS, EXEMPT
 TEXT_SUFFIXES = {".json", ".jsonl", ".csv", ".txt"}
 
 
-def tree(folder: Path, roots: dict[str, Path]) -> dict[str, str]:
+def tree(folder: Path, roots: Mapping[str, Path | str]) -> dict[str, str]:
     """Return relative path to sha256 of every file below ``folder`` that must not differ.
 
     Args:
         folder: Output or dataset root.
-        roots: Token to path; every mention of the path in a text file becomes the token.
+        roots: Token to path or URI; every mention of it in a text file becomes the token.
     """
     hashes = {}
     for path in sorted(folder.rglob("*")):
@@ -32,7 +33,7 @@ def _exempt(rel: str) -> bool:
     return any(fnmatch.fnmatch(rel, pattern) for pattern in EXEMPT_PATTERNS)
 
 
-def _content(path: Path, rel: str, roots: dict[str, Path]) -> bytes:
+def _content(path: Path, rel: str, roots: Mapping[str, Path | str]) -> bytes:
     if path.suffix == ".tar":
         return _tar_content(path, roots)
     content = path.read_bytes()
@@ -42,10 +43,18 @@ def _content(path: Path, rel: str, roots: dict[str, Path]) -> bytes:
         content = _without(content, EXEMPT_SUMMARY_FIELDS)
     if rel.startswith("failures/"):
         content = _without(content, EXEMPT_FAILURE_FIELDS)
+    if path.name == "wdinfo.json":
+        roots = {token: _key(str(root)) for token, root in roots.items()}
     return _tokens(content, roots)
 
 
-def _tar_content(path: Path, roots: dict[str, Path]) -> bytes:
+def _key(root: str) -> str:
+    """Return a root as wdinfo.json tells it: of a URI without scheme and bucket."""
+    _, scheme, rest = root.partition("://")
+    return rest.partition("/")[2] if scheme else root
+
+
+def _tar_content(path: Path, roots: Mapping[str, Path | str]) -> bytes:
     """Return every header field and body; roots have other lengths, so bodies and sizes change."""
     parts = []
     with tarfile.open(path) as tar:
@@ -65,7 +74,7 @@ def _without(content: bytes, fields: tuple[str, ...]) -> bytes:
     return json.dumps({key: values[key] for key in values if key not in fields}).encode()
 
 
-def _tokens(content: bytes, roots: dict[str, Path]) -> bytes:
+def _tokens(content: bytes, roots: Mapping[str, Path | str]) -> bytes:
     for token, root in sorted(roots.items(), key=lambda item: -len(str(item[1]))):
         content = content.replace(str(root).encode(), token.encode())
     return content

@@ -22,6 +22,11 @@ class Execution(Section):
     memory divided by the number of its cores, at least 2048."""
     child_silence_limit_s: float = option(SILENCE_SECONDS, unit="seconds", gt=0)
     """A process that probes or cuts and shows no progress for so long is ended."""
+    stall_minutes: float = option(30.0, unit="minutes", gt=0)
+    """On a cluster: when nothing was counted for so long, the run hangs; it is cancelled."""
+    worker_python: str | None = None
+    """On a cluster: the Python of the workers, with this program installed; default: the same path
+    as here."""
     execution_mode: Literal["AUTO", "BATCH", "STREAMING"] = ignored(
         "AUTO", instead="--runner; every stage streams its results to the next"
     )

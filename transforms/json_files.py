@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from transforms.json_parsing import MAX_JSON_BYTES, parse_json
-from transforms.storage.interface import NotFoundError, StorageError
+from transforms.storage.interface import NotFoundError, StorageError, TooLargeError
 from transforms.storage.open_storage import storage_for
 
 
@@ -24,18 +24,16 @@ def read_json(uri: str, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
 
     Raises:
         NotFoundError: There is none.
-        BadJsonError: It is larger than ``max_bytes`` (asked before it is read), or is not JSON.
+        BadJsonError: It is larger than ``max_bytes`` (and was not read), or is not JSON.
         StorageError: It cannot be read.
     """
-    storage = storage_for(uri)
-    num_bytes = storage.stat(uri).num_bytes
-    if num_bytes > max_bytes:
-        raise BadJsonError(
-            f"{uri}: needed a JSON file of at most {max_bytes} bytes, got {num_bytes}; "
-            "it is damaged, or no file of this program"
-        )
     try:
-        return parse_json(storage.read(uri))
+        return parse_json(storage_for(uri).read(uri, most=max_bytes))
+    except TooLargeError as error:
+        raise BadJsonError(
+            f"{uri}: needed a JSON file of at most {max_bytes} bytes, got {error.num_bytes}; "
+            "it is damaged, or no file of this program"
+        ) from None
     except ValueError as error:
         raise BadJsonError(f"{uri}: is not valid JSON ({error})") from error
 

@@ -88,6 +88,11 @@ def current_run_uri(root: str) -> str:
     return join(root, RUNS, "current.json")
 
 
+def wave_uri(root: str) -> str:
+    """Return the videos of the wave in work, where a selection is worked through in waves."""
+    return join(root, WORK, "wave.json")
+
+
 def finished_run_uri(root: str, number: int) -> str:
     """Return the record of a finished run."""
     return join(root, RUNS, f"{number:04d}.json")

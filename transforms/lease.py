@@ -16,7 +16,7 @@ from transforms.lease_file import (
     read_lease,
     store_clock,
 )
-from transforms.storage.interface import StorageError
+from transforms.storage.interface import StorageError, StoreAwayError
 from transforms.storage.open_storage import storage_for
 from transforms.sweep import sweep_temporaries
 
@@ -81,7 +81,7 @@ def raise_if_held(uri: str) -> None:
     """
     try:
         found = read_lease(uri)
-    except StorageError:
+    except (StorageError, StoreAwayError):
         # The checks of the run find out why, and say what to do about it.
         return
     if found is not None:
@@ -98,7 +98,7 @@ def sweep_while_held(uri: str, run_id: str) -> None:
         found = read_lease(uri)
         if found is not None and found.holder.run_id == run_id:
             sweep_temporaries(uri)
-    except StorageError as error:
+    except (StorageError, StoreAwayError) as error:
         # The error that ends the run is the one to tell; temporaries are hidden and do no harm.
         _logger.warning("temporary files of this run could not be removed: %s", error)
 
@@ -136,7 +136,7 @@ def _age_if_live(uri: str, found: StoredLease, dead_after_seconds: float) -> flo
         return None
     try:
         age = max(0.0, store_clock(uri) - found.modified_at)
-    except StorageError:
+    except (StorageError, StoreAwayError):
         # Where nothing can be written, its age cannot be told: then it may live.
         return 0.0
     return age if age <= dead_after_seconds else None
@@ -147,6 +147,6 @@ def _give_back(uri: str, run_id: str) -> None:
         found = read_lease(uri)
         if found is not None and found.holder.run_id == run_id:
             storage_for(uri).delete(uri)
-    except StorageError as error:
+    except (StorageError, StoreAwayError) as error:
         # Nobody is kept out by it: this process is gone in a moment.
         _logger.warning("the lease could not be given back: %s", error)

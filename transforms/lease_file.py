@@ -12,9 +12,7 @@ from transforms.json_files import json_bytes, read_json
 from transforms.machine import Process, this_process
 from transforms.run_context import SCHEMA_VERSION
 from transforms.storage.interface import NotFoundError, StorageError
-from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.open_storage import storage_for
-from transforms.storage.uris import join
 
 _NOBODY = Process(host="unknown", boot_id="", pid_namespace="", pid=0, process_start="")
 
@@ -49,13 +47,17 @@ class StoredLease:
 
 
 def lease_bytes(holder: Holder) -> bytes:
-    """Return the content of the file of a holder."""
+    """Return the content of the file of a holder, different with every call.
+
+    A store tells versions apart by their content: each heartbeat must be another one.
+    """
     return json_bytes(
         {
             "schema_version": SCHEMA_VERSION,
             "run_id": holder.run_id,
             "started_at": holder.started_at,
             **dataclasses.asdict(holder.process),
+            "beat": uuid.uuid4().hex,
         }
     )
 
@@ -90,15 +92,9 @@ def read_lease(uri: str) -> StoredLease | None:
 def store_clock(uri: str) -> float:
     """Return the time by the clock of the store that holds ``uri``, in seconds.
 
-    The clocks of two machines may differ by minutes; an object written now has the store's time.
+    The clocks of two machines may differ by minutes; the store tells its own.
     """
-    storage = storage_for(uri)
-    probe = join(uri.rpartition("/")[0], f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
-    storage.write(probe, b"")
-    try:
-        return storage.stat(probe).modified_at
-    finally:
-        storage.delete(probe)
+    return storage_for(uri).clock(uri)
 
 
 def _holder(value: Any) -> Holder:

@@ -161,6 +161,10 @@ class Window:
     """Bytes of the window's video packets."""
 
 
+MadeBy = Literal["encode", "passthrough", "copy"]
+"""How a clip's file came to be: encoded, the source's bytes, or the source's packets."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClipFile:
     """What the look found in the finished clip's file."""
@@ -175,7 +179,7 @@ class ClipFile:
     video_codec: str
     source_span_pts: tuple[int, int]
     """First frame's PTS and the PTS behind the last frame, half-open, in the source's ticks."""
-    made_by: Literal["encode", "passthrough"]
+    made_by: MadeBy
     windows: tuple[Window, ...]
     crop_box: tuple[int, int, int, int] | None = None
     """Left, top, width and height of what the clip shows of its source, in pixels of the source as

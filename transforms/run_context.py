@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transforms.filters.score_limits import LUMA_FILTERS
+from transforms.storage.routes import RoutesHolder, StorageRoute
 
 SCHEMA_VERSION = 1
 """Version of every JSON file this program writes; part of the fingerprints."""
@@ -13,7 +14,7 @@ DECISION_STAGES = frozenset({"motion_filter", *(f"{name}_filter" for name in LUM
 
 
 @dataclass(frozen=True)
-class RunContext:
+class RunContext(RoutesHolder):
     """Where a run writes and which stages are active in it."""
 
     root: str
@@ -32,6 +33,8 @@ class RunContext:
     annotation_version: str = "v0"
     captioning_algorithm: str = ""
     """Whose captions are made, empty: none are. Part of field names of windows."""
+    routes: tuple[StorageRoute, ...] = ()
+    """Whose credentials open inputs and output; whoever holds a context can open them."""
 
     def fingerprint(self, stage: str) -> str | None:
         """Return the fingerprint of an active stage, None when the stage is off."""

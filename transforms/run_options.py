@@ -22,6 +22,9 @@ class Run(Section):
     """Go on in an output that was begun with other options; new clips get the new ones."""
     max_failed_share: float = option(0.05, unit="share of videos", ge=0, le=1)
     """Largest share of failed videos with which the run still counts as finished (exit 3)."""
+    wave_hours: float = option(1000.0, unit="hours of video", ge=0)
+    """Work through a longer selection in waves of so many hours, one after another: each is split
+    and, with ``curate``, packed into shards before the next begins; 0: all at once."""
     scratch_path: str | None = None
     """Local folder for files in work; default: the system's folder for temporary files."""
     progress_interval_s: float = option(30.0, unit="seconds", gt=0)

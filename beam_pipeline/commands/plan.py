@@ -16,6 +16,9 @@ from beam_pipeline.detection import settle_splitting
 from beam_pipeline.exit_status import EXIT_OK
 from beam_pipeline.preflight import check_apart, check_input
 from beam_pipeline.prepare import prepare_shard, prepare_split
+from beam_pipeline.routes import open_stores
+from beam_pipeline.run_place import RunPlace
+from beam_pipeline.store_checks import check_stores
 from transforms.shards.list_clip_records import Dropped, list_clip_records, read_clip
 from transforms.storage.uris import absolute
 
@@ -34,6 +37,8 @@ def run_plan(config: AnyConfig) -> int:
         UsageError: The options contradict each other.
         PreflightError: The input is missing or empty, or the encoder is not there.
     """
+    open_stores(config)
+    check_stores(config, writes=False)
     config, splitting = settle_splitting(config)
     lines = [f"Plan of {config.pipeline} (nothing is written)", *resolve_auto(config)[1]]
     lines += [splitting] if splitting else []
@@ -55,9 +60,7 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     paths = (str(config.input.input_video_path), str(config.output.output_clip_path))
     check_input(config.input, None if config.run.overwrite else absolute(paths[1]))
     check_apart(*paths, names=("input_video_path", "output_clip_path"))
-    prepared = prepare_split(
-        config, scratch=Path(tempfile.gettempdir()), beam_flags=[], resolved={}
-    )
+    prepared = prepare_split(config, RunPlace.here(Path(tempfile.gettempdir())), {})
     for warning in prepared.warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     selection = select_videos(config.input, prepared.context)
@@ -122,7 +125,7 @@ def _shard_lines(config: ShardConfig) -> list[str]:
     from beam_pipeline.outlook import runner_seconds  # noqa: PLC0415 - imports Beam
     from beam_pipeline.prediction import size_text, time_text  # noqa: PLC0415
 
-    prepared = prepare_shard(config, scratch=Path(tempfile.gettempdir()))
+    prepared = prepare_shard(config, RunPlace.here(Path(tempfile.gettempdir())))
     started_at = time.monotonic()
     samples: list[Sample] = []
     dropped: Counter[str] = Counter()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipeline.exit_status import EXIT_FAILED, EXIT_OK
-from beam_pipeline.scratch import new_run_id
 from transforms.checked_files import list_files
 from transforms.clips.verified_clips import VerifiedClips
 from transforms.clips.verify_output import is_output, verify_output
@@ -20,10 +19,12 @@ from transforms.errors import UsageError
 from transforms.finding import Finding, remove
 from transforms.layout import lease_uri, options_uri
 from transforms.lease import hold_lease, lease_holder
+from transforms.scratch import new_run_id
 from transforms.shards.layout import version_lease_uri
 from transforms.shards.options import DatasetRun
 from transforms.shards.verify_dataset import dataset_versions, verify_dataset
-from transforms.storage.uris import absolute
+from transforms.storage.routes import StorageRoute, register
+from transforms.storage.uris import absolute, scheme_of
 
 _PROGRESS_SECONDS = 10.0
 _VERSION = re.compile(r"[^/\s.][^/\s]*")
@@ -32,18 +33,27 @@ Dataset = tuple[str, str]
 """Root and version."""
 
 
-def run_verify(path: str, *, repair: bool) -> int:
+def run_verify(path: str, *, repair: bool, profile: str | None = None) -> int:
     """Verify an output of ``split`` or ``curate``, or a dataset, and return the exit status.
 
     0: all that was selected is there, and all that is there is what it claims to be. 1: not so;
     every finding is printed with its id, path and reason. With ``repair`` what is damaged loses
     the commits that stand for it, so that the command that made it makes it again.
 
+    Args:
+        path: What to verify.
+        repair: Whether damage is taken away.
+        profile: Credentials profile for everything that is read in stores; None: ``default``.
+
     Raises:
         UsageError: There is no output and no dataset of this program at ``path``.
         PreflightError: ``repair``, and a run is at work there.
     """
     root, run_id = absolute(path), new_run_id()
+    # The dataset may lie beside the output: the profile is for the whole of the store.
+    register(
+        [StorageRoute(f"{scheme_of(root)}://", profile)] if scheme_of(root) and profile else []
+    )
     output, datasets = _what_is_at(root, path)
     watch = _Progress()
     with contextlib.ExitStack() as stack:

@@ -14,6 +14,11 @@ from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.records import Failure
 from transforms.run_context import SCHEMA_VERSION, RunContext
 
+_NOTHING_YET: Mapping[str, Any] = MappingProxyType(
+    {"num_clips_with_embeddings": 0, "all_windows_enhanced_caption": {}}
+)
+"""Upstream's fields of embeddings and rewritten captions, which no clip has here."""
+
 
 def chunk_record(
     plan: Plan,
@@ -39,39 +44,53 @@ def chunk_record(
     planned = [span.clip_id for span in plan.chunk_spans(chunk_index)]
     by_id = {meta["span_uuid"]: meta for meta in metas}
     committed = [by_id[clip_id] for clip_id in planned if clip_id in by_id]
-    kept = [meta for meta in committed if "rejection" not in meta]
-    durations = [meta["duration_span"][1] - meta["duration_span"][0] for meta in committed]
     return {
         "video": plan.video.uri,
         "clip_chunk_index": chunk_index,
         **_rejection_counts(committed),
-        "num_clips_passed": len(kept),
         "num_clips_transcoded": len(committed),
-        "num_clips_with_embeddings": 0,
+        **_kept_clips([meta for meta in committed if "rejection" not in meta]),
+        **_sums(committed),
+        "filtered_clips": [meta["span_uuid"] for meta in committed if "rejection" in meta],
+        **_NOTHING_YET,
+        **_failed_clips(failures),
+        "no_frames": [one for one in planned if one not in by_id and one not in failures],
+        **_source_truncated(truncated),
+        **_score_counts(committed),
+        "stages": _common_stages(committed, context),
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def _kept_clips(kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "num_clips_passed": len(kept),
+        "clips": [meta["span_uuid"] for meta in kept],
         "num_clips_with_caption": sum(meta["has_caption"] for meta in kept),
         "num_clips_with_webp": sum(bool(meta.get("previews")) for meta in kept),
+        "all_windows": window_captions(kept),
+        **caption_counts(kept),
+    }
+
+
+def _sums(committed: Sequence[dict[str, Any]]) -> dict[str, float]:
+    durations = [meta["duration_span"][1] - meta["duration_span"][0] for meta in committed]
+    return {
         "total_clip_duration": sum(durations, 0.0),
         "max_clip_duration": max(durations, default=0.0),
         "total_prompt_tokens": sum(meta["total_prompt_tokens"] for meta in committed),
         "total_output_tokens": sum(meta["total_output_tokens"] for meta in committed),
-        "clips": [meta["span_uuid"] for meta in kept],
-        "filtered_clips": [meta["span_uuid"] for meta in committed if "rejection" in meta],
-        "all_windows": window_captions(kept),
-        "all_windows_enhanced_caption": {},
-        **caption_counts(kept),
+        "num_bytes": sum(meta["num_bytes"] for meta in committed),
+    }
+
+
+def _failed_clips(failures: Mapping[str, Failure]) -> dict[str, Any]:
+    return {
         "num_clips_failed": len(failures),
         "failed_clips": [
             {"span_uuid": clip_id, "stage": failure.stage, "reason": failure.reason}
             for clip_id, failure in sorted(failures.items())
         ],
-        "no_frames": [
-            clip_id for clip_id in planned if clip_id not in by_id and clip_id not in failures
-        ],
-        **_source_truncated(truncated),
-        **_score_counts(committed),
-        "num_bytes": sum(meta["num_bytes"] for meta in committed),
-        "stages": _common_stages(committed, context),
-        "schema_version": SCHEMA_VERSION,
     }
 
 

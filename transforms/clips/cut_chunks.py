@@ -15,16 +15,20 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.clips.cut_settings import CutSettings
+from transforms.clips.local_index import local_index
 from transforms.clips.plan import Plan, read_plan
 from transforms.clips.run_work import RunWork, find_work, without_changed_source
-from transforms.layout import lease_uri, packet_index_uri
+from transforms.clips.source_copies import local_source, sources_folder
+from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
-from transforms.media.children import ChildPool, ClipReport, CutJob, JobDone
+from transforms.media.children import ChildPool, ClipReport, CutJob, JobClip, JobDone
+from transforms.media.slots import children_here
 from transforms.progress import count
 from transforms.records import Clip, CutRun
 from transforms.run_context import RunContext
+from transforms.scratch import scratch_here
 from transforms.storage.open_storage import storage_for
-from transforms.storage.uris import join, scheme_of
+from transforms.storage.uris import scheme_of
 
 
 @dataclass
@@ -100,12 +104,13 @@ class _CutRuns(beam.DoFn):
     @property
     def _scratch(self) -> Path:
         # A pool's scratch folder is its own; two workers on one machine have two.
-        return Path(self._context.scratch) / f"worker-{os.getpid()}"
+        return scratch_here(self._context.scratch) / f"worker-{os.getpid()}"
 
     def _open_pool(self) -> ChildPool:
         if self._pool is None:
             settings = self._settings
-            self._pool = ChildPool(self._scratch, settings.num_children, limits=settings.limits)
+            num_children = children_here(settings.num_children)
+            self._pool = ChildPool(self._scratch, num_children, limits=settings.limits)
         return self._pool
 
     def _submit(self, run: CutRun, work: RunWork, plan: Plan) -> None:
@@ -114,8 +119,9 @@ class _CutRuns(beam.DoFn):
         source = plan.video.uri
         if any(clip.action == "cut" for clip in work.job_clips):
             # A look reads finished clips alone; their source, only named then, may be gone.
-            storage = storage_for(plan.video.uri)
-            source = str(resources.enter_context(storage.local_file(plan.video.uri, self._scratch)))
+            copy = local_source(plan.video.uri, sources_folder(self._context))
+            source = str(resources.enter_context(copy).absolute())
+        clips = tuple(self._local(clip, resources) for clip in work.job_clips)
         job_id = f"{plan.video.video_uuid}-{run.run_index}"
         self._jobs[job_id] = _OpenJob(work, plan, resources)
         pool.submit(
@@ -123,8 +129,8 @@ class _CutRuns(beam.DoFn):
                 job_id=job_id,
                 source=source,
                 facts=plan.facts,
-                index_path=self._index_path(plan),
-                clips=work.job_clips,
+                index_path=local_index(self._context, plan.video.video_uuid),
+                clips=clips,
                 encode=self._settings.encode,
                 look=self._settings.look,
                 keep_prefix=self._settings.keep_prefix,
@@ -133,12 +139,12 @@ class _CutRuns(beam.DoFn):
             )
         )
 
-    def _index_path(self, plan: Plan) -> str:
-        uri = packet_index_uri(self._context.root, plan.video.video_uuid)
-        if scheme_of(uri):
-            uri = join(str(self._scratch), "index", f"{plan.video.video_uuid}.npz")
-        Path(uri).parent.mkdir(parents=True, exist_ok=True)
-        return uri
+    def _local(self, clip: JobClip, resources: contextlib.ExitStack) -> JobClip:
+        """Return the job with a clip that a child can look at: it reads files, not stores."""
+        if clip.action != "look" or clip.path is None or not scheme_of(clip.path):
+            return clip
+        file = storage_for(clip.path).local_file(clip.path, self._scratch)
+        return dataclasses.replace(clip, path=str(resources.enter_context(file)))
 
     def _finished(self, *, block: bool) -> Iterator[Clip]:
         for report in self._open_pool().reports(block=block):
@@ -163,7 +169,8 @@ class _CutRuns(beam.DoFn):
 
 
 def _timings(done: JobDone) -> dict[str, float]:
-    timings = {f"seconds_of_{part}": seconds for part, seconds in done.seconds.items()}
+    parts = {**done.seconds, **done.details}
+    timings = {f"seconds_of_{part}": seconds for part, seconds in parts.items()}
     return {"frames_decoded": done.num_decoded, **timings}
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -20,6 +19,7 @@ from transforms.json_files import create_json, read_json, read_json_if_there
 from transforms.layout import current_run_uri, finished_run_uri, lease_uri, summary_uri
 from transforms.lease import raise_if_lost
 from transforms.run_context import SCHEMA_VERSION, RunContext
+from transforms.scratch import scratch_here
 from transforms.storage.open_storage import storage_for
 
 MISSING_SHOWN = 20
@@ -37,6 +37,8 @@ class RunFacts:
     embedding_algorithm: str
     all_captions: bool = True
     """Whether the file with the captions of all windows is written when there are captions."""
+    is_wave: bool = False
+    """Whether this is one wave of several: the summary is written behind the last one."""
 
 
 def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
@@ -50,42 +52,46 @@ def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
     """
     raise_if_lost(lease_uri(context.root), context.run_id)
     current = read_json_if_there(current_run_uri(context.root))
+    if current is None and facts.is_wave:
+        return context.run_id
     if current is None:
-        _restore_summary(context.root, facts)
+        _restore_summary(context, facts)
         return context.run_id
     sums: dict[str, ChunkSums] = {}
 
     def see_chunks(rel: str, records: list[dict[str, Any]]) -> None:
         sums[rel] = sum_up(records)
 
-    ledger = read_ledger(context.root, selected_videos(current), see_chunks)
+    seen = None if facts.is_wave else see_chunks
+    ledger = read_ledger(context.root, selected_videos(current), seen)
     raise_if_false(ledger)
     minutes = (time.time() - facts.started_at) / 60
-    if context.captioning_algorithm:
-        scratch = Path(context.scratch)
-        write_caption_files(context.root, scratch, all_captions=facts.all_captions)
-    _write_summary(context.root, run_fields(current, minutes), facts, sums)
+    if not facts.is_wave:
+        _write_summary(context, run_fields(current, minutes), facts, sums)
     _file_run(context, current, ledger, minutes)
     return context.run_id
 
 
-def _restore_summary(root: str, facts: RunFacts) -> None:
+def _restore_summary(context: RunContext, facts: RunFacts) -> None:
     """Write the summary of the last finished run again if somebody removed it."""
-    if storage_for(root).exists(summary_uri(root)):
+    if storage_for(context.root).exists(summary_uri(context.root)):
         return
-    last = last_finished_run(root)
+    last = last_finished_run(context.root)
     if last is not None:
-        _write_summary(root, run_fields(last, last["minutes"]), facts, {})
+        _write_summary(context, run_fields(last, last["minutes"]), facts, {})
 
 
 def _write_summary(
-    root: str, of_run: dict[str, Any], facts: RunFacts, sums: dict[str, ChunkSums]
+    context: RunContext, of_run: dict[str, Any], facts: RunFacts, sums: dict[str, ChunkSums]
 ) -> None:
+    if context.captioning_algorithm:
+        scratch = scratch_here(context.scratch)
+        write_caption_files(context.root, scratch, all_captions=facts.all_captions)
     options = {
         "embedding_algorithm": facts.embedding_algorithm,
         "resolved": json.loads(facts.resolved),
     }
-    write_summary(root, {**of_run, **options}, sums)
+    write_summary(context.root, {**of_run, **options}, sums)
 
 
 def raise_if_false(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from transforms.json_files import read_json
@@ -34,11 +35,15 @@ def selected_videos(run: dict[str, Any]) -> list[Selected]:
 
 def all_selected_videos(root: str) -> list[Selected]:
     """Return every video of every run, finished or not, sorted by relative path."""
-    found: dict[str, Selected] = {}
+    found = {video.rel: video for video in iter_selected_videos(root)}
+    return [found[rel] for rel in sorted(found)]
+
+
+def iter_selected_videos(root: str) -> Iterator[Selected]:
+    """Yield the videos of every run, one run in memory at a time; what two selected comes twice."""
     for stat in storage_for(root).list(join(root, RUNS)):
         if stat.uri != options_uri(root):
-            found.update((video.rel, video) for video in selected_videos(read_json(stat.uri)))
-    return [found[rel] for rel in sorted(found)]
+            yield from selected_videos(read_json(stat.uri))
 
 
 def last_finished_run(root: str) -> dict[str, Any] | None:

@@ -51,6 +51,12 @@ def write_summary(
     return summary
 
 
+def retire_summary(root: str) -> None:
+    """Keep the summary as ``summary.json.bakN`` only: it no longer tells what lies there."""
+    _back_up(summary_uri(root))
+    storage_for(root).delete(summary_uri(root))
+
+
 def run_fields(run: dict[str, Any], minutes: float) -> dict[str, Any]:
     """Return what the summary takes from a run's selection and how long the run took."""
     return {

@@ -20,6 +20,7 @@ from transforms.layout import (
 from transforms.records import Video
 from transforms.run_context import RunContext
 from transforms.storage.open_storage import storage_for
+from transforms.storage.uri_set import UriSet
 from transforms.storage.uris import join
 
 VIDEO_STAGES = ("probe", "split", "plan")
@@ -37,36 +38,45 @@ class VideoState(enum.Enum):
     """Everything planned is committed."""
 
 
+class StoredRecords:
+    """Which records and failures of videos lie in an output, as two listings tell."""
+
+    def __init__(self, root: str) -> None:
+        storage = storage_for(root)
+        self.records = UriSet(
+            stat.uri
+            for folder in (PROCESSED_VIDEOS, PROCESSED_CHUNKS)
+            for stat in storage.list(join(root, folder))
+        )
+        self.failed = {
+            stat.uri.rsplit("/", 1)[-1].removesuffix(".json")
+            for stage in VIDEO_STAGES
+            for stat in storage.list(join(root, FAILURES, stage))
+        }
+        """Ids of videos that failed before they were planned."""
+
+
 def read_states(context: RunContext, videos: Iterable[Video]) -> dict[str, VideoState]:
     """Return the state of each video by its relative path.
 
     Reads one object per finished video and one per chunk of it, none of the chunks of a video that
     a listing shows to be open; two listings tell the rest.
     """
-    storage = storage_for(context.root)
-    records = {
-        stat.uri
-        for folder in (PROCESSED_VIDEOS, PROCESSED_CHUNKS)
-        for stat in storage.list(join(context.root, folder))
-    }
-    failed = {
-        stat.uri.rsplit("/", 1)[-1].removesuffix(".json")
-        for stage in VIDEO_STAGES
-        for stat in storage.list(join(context.root, FAILURES, stage))
-    }
-    return {video.rel: _state(context, video, records, failed) for video in videos}
+    stored = StoredRecords(context.root)
+    return {video.rel: video_state(context, video, stored) for video in videos}
 
 
-def _state(context: RunContext, video: Video, records: set[str], failed: set[str]) -> VideoState:
-    if video.video_uuid in failed:
+def video_state(context: RunContext, video: Video, stored: StoredRecords) -> VideoState:
+    """Return the state of a video; reads as ``read_states``."""
+    if video.video_uuid in stored.failed:
         return VideoState.FAILED
     uri = video_record_uri(context.root, video.rel)
-    record = read_json_if_there(uri) if uri in records else None
+    record = read_json_if_there(uri) if uri in stored.records else None
     if record is None:
         return VideoState.OPEN
     num_chunks = record["num_clip_chunks"]
     if any(
-        chunk_record_uri(context.root, video.rel, index) not in records
+        chunk_record_uri(context.root, video.rel, index) not in stored.records
         for index in range(num_chunks)
     ):
         return VideoState.OPEN

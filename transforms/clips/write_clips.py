@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from transforms.failures import write_failure
 from transforms.json_files import read_json_if_there
 from transforms.layout import lease_uri, meta_uri
 from transforms.lease import raise_if_lost
-from transforms.progress import count
+from transforms.progress import count, mark_first
 from transforms.records import Clip, Failure
 from transforms.run_context import RunContext
 
@@ -51,6 +52,11 @@ class _WriteClips(beam.DoFn):
         self._tallies = {}
 
     def process(self, clip: Clip) -> None:
+        started = time.monotonic()
+        self._write(clip)
+        count(self._context.progress_folder, seconds_of_write=time.monotonic() - started)
+
+    def _write(self, clip: Clip) -> None:
         key = (clip.plan_uri, clip.chunk_index)
         if key not in self._tallies:
             self._tallies[key] = ChunkTally(read_plan(clip.plan_uri), clip.chunk_index)
@@ -82,6 +88,8 @@ def _write(clip: Clip, tally: ChunkTally, context: RunContext) -> None:
             clips_rejected=int(not kept),
             bytes_written=meta["num_bytes"],
         )
+        if kept:
+            mark_first(context.progress_folder, "clip")
 
 
 def _write_failed(clip: Clip, failure: Failure, tally: ChunkTally, context: RunContext) -> None:

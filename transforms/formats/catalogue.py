@@ -19,6 +19,7 @@ from transforms.formats.run_record import (
     Lease,
     PerformanceStats,
     StoredOptions,
+    WaveInWork,
 )
 from transforms.formats.shard_sample import ShardSample
 from transforms.formats.summary import Summary
@@ -104,6 +105,7 @@ FILE_KINDS = (
     FileKind("current_run", "output", "runs/current.json", CurrentRun),
     FileKind("finished_run", "output", "runs/{number}.json", FinishedRun),
     FileKind("lease", "output", ".work/lease.json", Lease),
+    FileKind("wave", "output", ".work/wave.json", WaveInWork),
     FileKind("video_plan", "output", ".work/plans/{uuid}.json", VideoPlan),
     FileKind("packet_index", "output", ".work/index/{uuid}.npz"),
     FileKind("shot_scores", "output", ".work/shots/{uuid}/{settings}/{segment}.npz"),

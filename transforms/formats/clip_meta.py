@@ -20,6 +20,7 @@ from transforms.formats.document import (
     upstream,
 )
 from transforms.formats.scores import ClipScores
+from transforms.records import MadeBy
 
 
 class MotionScore(Document):
@@ -158,8 +159,8 @@ class ClipMeta(Document):
     """Length of one PTS tick of the source's video stream."""
     source_span_pts: tuple[int, int] = ours(unit="ticks of source_time_base")
     """PTS of the clip's first frame in the source, and the PTS behind its last frame."""
-    made_by: Literal["encode", "passthrough"] = ours()
-    """``passthrough``: the mp4 is the source's, byte for byte."""
+    made_by: MadeBy = ours()
+    """``passthrough``: the mp4 is the source's, byte for byte; ``copy``: it holds packets of it."""
     crop_box: tuple[Count, Count, Count, Count] = ours(
         unit="pixels", when="crop_black_bars cut bars away"
     )

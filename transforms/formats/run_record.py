@@ -16,7 +16,7 @@ from transforms.formats.document import (
     ours,
 )
 
-FingerprintName = Literal["spans"] | ClipStage
+FingerprintName = Literal["spans", "tone_map"] | ClipStage
 
 
 class AutoChoice(Document):
@@ -40,7 +40,8 @@ class StoredOptions(Document):
     resolved: dict[str, AutoChoice] = ours()
     """What became of options that are ``auto``."""
     fingerprints: dict[FingerprintName, Fingerprint] = ours()
-    """Fingerprint of the spans and of every stage that was ever on in this output."""
+    """Fingerprint of the spans, of every stage that was ever on in this output, and of the rule by
+    which high dynamic range is tone-mapped."""
     schema_version: SchemaVersion = ours()
     """Version of this format."""
 
@@ -58,6 +59,15 @@ class CurrentRun(Document):
     """Files left out because their names say that they are no videos."""
     problems: list[tuple[str, str]] = ours()
     """What could not be listed: where, and why."""
+    schema_version: SchemaVersion = ours()
+    """Version of this format."""
+
+
+class WaveInWork(Document):
+    """Videos of the wave in work, for the workers of its graph; gone behind the last wave."""
+
+    videos: list[tuple[str, str, str, Count]] = ours()
+    """Each video: where it lies, relative path, source id, bytes."""
     schema_version: SchemaVersion = ours()
     """Version of this format."""
 
@@ -100,13 +110,79 @@ class FinishedRun(CurrentRun):
     """What became of the selected videos."""
 
 
+class FirstSeconds(Document):
+    """Seconds from the start of the command."""
+
+    clip: Seconds = ours(unit="seconds", when="this run kept a clip")
+    """To the first committed clip."""
+    shard: Seconds = ours(unit="seconds", when="this run made a shard")
+    """To the first shard whose tars are there."""
+    listed_shard: Seconds = ours(unit="seconds", when="this run made a shard")
+    """To when ``wdinfo.json`` named it."""
+
+
+class StageSeconds(Document):
+    """Where a run's time went: sums over all workers and their children.
+
+    Processor time, but for ``write`` and ``shard``, which wait for storage: time that passed.
+    """
+
+    probe: Seconds = ours(unit="seconds", when="videos were probed")
+    """Reading headers."""
+    index: Seconds = ours(unit="seconds", when="packet indexes were made or read")
+    """Reading the times of all packets, without decoding."""
+    frames: Seconds = ours(unit="seconds", when="shots were detected")
+    """Decoding to the small pictures in which shots are detected."""
+    inference: Seconds = ours(unit="seconds", when="a network scored these pictures")
+    """The network, all threads together; on a GPU time that passed."""
+    changes: Seconds = ours(unit="seconds", when="shots were detected")
+    """How much these pictures change; storing scores."""
+    join: Seconds = ours(unit="seconds", when="shots were detected")
+    """Bringing a video's scores together and deciding where its shots begin."""
+    cut: Seconds = ours(unit="seconds", when="clips were cut")
+    """Decoding sources and encoding clips."""
+    cut_decode: Seconds = ours(unit="seconds", when="clips were cut")
+    """Of ``cut``: in the sources' decoders."""
+    look: Seconds = ours(unit="seconds", when="clips were looked at")
+    """The look at finished clips, all of the following together."""
+    look_read: Seconds = ours(unit="seconds", when="clips were looked at")
+    """Of ``look``: checksum and packet list."""
+    look_decode: Seconds = ours(unit="seconds", when="clips were looked at")
+    """Of ``look``: decoding."""
+    look_motion: Seconds = ours(unit="seconds", when="motion was scored")
+    """Of ``look``: motion scores."""
+    look_black: Seconds = ours(unit="seconds", when="it was scored")
+    """Of ``look``: black frames. The first of the five scores of brightness that is on also reads
+    the grid of pixels that they share."""
+    look_frozen: Seconds = ours(unit="seconds", when="it was scored")
+    """Of ``look``: frozen frames."""
+    look_sharpness: Seconds = ours(unit="seconds", when="it was scored")
+    """Of ``look``: sharpness."""
+    look_brightness: Seconds = ours(unit="seconds", when="it was scored")
+    """Of ``look``: brightness."""
+    look_letterbox: Seconds = ours(unit="seconds", when="it was scored")
+    """Of ``look``: black bars."""
+    look_scores: Seconds = ours(unit="seconds", when="one of these five was scored")
+    """Of ``look``: what they have in common."""
+    look_previews: Seconds = ours(unit="seconds", when="previews were made")
+    """Of ``look``: previews."""
+    write: Seconds = ours(unit="seconds", when="clips were written")
+    """Writing clips, their metadata and records."""
+    shard: Seconds = ours(unit="seconds", when="shards were written")
+    """Building the tars of shards and writing them."""
+
+
 class PerformanceStats(Document):
     """What a run counted and measured."""
 
     wall_seconds: Seconds = ours(unit="seconds")
     """How long the run took."""
+    stage_seconds: StageSeconds = ours()
+    """Where the time went."""
+    seconds_to_first: FirstSeconds = ours()
+    """How long after the start of the command there was something to use."""
     counters: dict[str, float] = ours()
-    """Sums over all workers: numbers of things done, and ``seconds_of_{part}`` of work."""
+    """Sums over all workers: numbers of things done."""
     schema_version: SchemaVersion = ours()
     """Version of this format."""
 
@@ -128,5 +204,7 @@ class Lease(Document):
     """When that process started, in the kernel's ticks: a number used again is another process."""
     started_at: str = ours()
     """When the run started, in UTC; for people. Its life is told by the file's own time."""
+    beat: str = ours()
+    """Different with every heartbeat: object stores tell versions apart by their content."""
     schema_version: SchemaVersion = ours()
     """Version of this format."""

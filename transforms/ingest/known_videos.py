@@ -50,9 +50,9 @@ def find_inputs(config: VideoInput, root: str) -> Inputs:
     found = _under_known_names(listing.videos, known, root)
     names = {video.rel for video in found}
     lost = [
-        _unlisted(video)
+        unlisted(video)
         for video in known
-        if video.rel not in names and (video.rel in begun or _belongs(video, config))
+        if video.rel not in names and (video.rel in begun or belongs(video, config))
     ]
     videos = tuple(sorted([*found, *lost], key=lambda video: video.rel))
     return Inputs(listing, videos, begun)
@@ -60,10 +60,11 @@ def find_inputs(config: VideoInput, root: str) -> Inputs:
 
 def has_known_videos(config: VideoInput, root: str) -> bool:
     """Return whether runs into ``root`` took in videos of this input, be they there or not."""
-    return any(_belongs(video, config) for video in all_selected_videos(root))
+    return any(belongs(video, config) for video in all_selected_videos(root))
 
 
-def _belongs(video: Selected, config: VideoInput) -> bool:
+def belongs(video: Selected, config: VideoInput) -> bool:
+    """Return whether a video that is gone still belongs to this input: no list says otherwise."""
     if config.input_video_list_json_path or not config.input_video_path:
         return False
     return is_inside(video.uri, absolute(config.input_video_path))
@@ -83,16 +84,22 @@ def _under_known_names(
         rel = names.get(video.video_uuid, video.rel)
         other = sources.get(rel)
         if other is not None and other.video_uuid != video.video_uuid:
-            raise UsageError(
-                f"{video.uri}: {root} holds records of {other.uri} under the same relative path "
-                f"{rel}; use a new output_clip_path, or, where the data was moved, "
-                "give --id_root as the place where it lay"
-            )
+            raise name_taken(video, other.uri, rel, root)
         renamed.append(dataclasses.replace(video, rel=rel))
     return renamed
 
 
-def _unlisted(video: Selected) -> Video:
+def name_taken(video: Video, other_uri: str, rel: str, root: str) -> UsageError:
+    """Return the error for a video whose relative path another one has in this output."""
+    return UsageError(
+        f"{video.uri}: {root} holds records of {other_uri} under the same relative path "
+        f"{rel}; use a new output_clip_path, or, where the data was moved, "
+        "give --id_root as the place where it lay"
+    )
+
+
+def unlisted(video: Selected) -> Video:
+    """Return a video that an earlier run selected and no listing shows."""
     return Video(uri=video.uri, rel=video.rel, source_id=video.source_id, num_bytes=0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from transforms.errors import UsageError
 from transforms.json_files import read_json
 from transforms.records import Video
 from transforms.section import Section, option
-from transforms.storage.interface import ObjectStat
+from transforms.storage.interface import ObjectStat, Storage
 from transforms.storage.open_storage import storage_for
 from transforms.storage.plain_names import one_line, shown
 from transforms.storage.uris import absolute, is_inside, join, relative, scheme_of
@@ -49,6 +50,14 @@ class VideoInput(Section):
     limit: int = option(0, unit="videos", ge=0)
     """Most videos to select, 0 = all; videos already done do not count."""
 
+    def anywhere(self) -> VideoInput:
+        """Return the same input by paths that do not depend on the folder a process works in."""
+        names = ("input_video_path", "input_video_list_json_path", "id_root")
+        given = {name: getattr(self, name) for name in names}
+        return self.model_copy(
+            update={name: absolute(path) for name, path in given.items() if path is not None}
+        )
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -63,51 +72,38 @@ class Listing:
 
 
 @dataclass
-class _Collector:
-    root: str
-    id_root: str
-    videos: list[Video] = field(default_factory=list)
+class InputNotes:
+    """What a listing leaves out, filled while it goes on."""
+
     num_sidecars: int = 0
+    """Files left out because their ending says that they are no videos."""
     problems: list[tuple[str, str]] = field(default_factory=list)
+    """(path, reason) of what could not be entered or is no regular file."""
 
     def report(self, uri: str, reason: str) -> None:
+        """Note what is left out, and why."""
         self.problems.append((_as_text(uri), reason))
-
-    def add(self, stat: ObjectStat) -> None:
-        rel = relative(stat.uri, self.root)
-        name = rel.rsplit("/", 1)[-1]
-        problem = _name_problem(rel)
-        if _is_sidecar(name):
-            self.num_sidecars += 1
-        elif problem:
-            self.report(stat.uri, problem)
-        else:
-            source_id = join(self.id_root, rel)
-            self.videos.append(
-                Video(uri=stat.uri, rel=rel, source_id=source_id, num_bytes=stat.num_bytes)
-            )
-
-    def leave_out_collisions(self) -> None:
-        """Leave out videos in a folder that is named like the record of another video.
-
-        The records' folders mirror the input: a file cannot stand where a folder must.
-        """
-        rels = {video.rel for video in self.videos}
-        kept = []
-        for video in self.videos:
-            folders = video.rel.split("/")[:-1]
-            paths = ("/".join(folders[: depth + 1]) for depth in range(len(folders)))
-            records = (path for path in paths if _record_owners(path) & rels)
-            if record := next(records, None):
-                reason = f"lies in {record}, which is named like a record of another video"
-                self.report(video.uri, f"{reason}; rename that folder")
-            else:
-                kept.append(video)
-        self.videos = kept
 
 
 def list_videos(config: VideoInput) -> Listing:
     """Return every input that is worth a try, and what was left out and why.
+
+    Raises:
+        As ``iter_videos``.
+    """
+    notes = InputNotes()
+    videos = tuple(iter_videos(config, notes))
+    return Listing(videos, notes.num_sidecars, tuple(notes.problems))
+
+
+def iter_videos(config: VideoInput, notes: InputNotes) -> Iterator[Video]:
+    """Yield every input that is worth a try, sorted by relative path, one at a time.
+
+    Holds no more of a folder of a million videos than the storage's listing does.
+
+    Args:
+        config: Where the inputs are.
+        notes: Gets what is left out.
 
     Raises:
         UsageError: No input is given, or a listed path lies outside ``input_video_path``.
@@ -119,26 +115,65 @@ def list_videos(config: VideoInput) -> Listing:
     uri = absolute(config.input_video_path)
     if not uri.isascii() and _as_text(uri) != uri:
         raise UsageError(f"input_video_path {_as_text(uri)} {_NOT_UTF8}")
-    storage = storage_for(uri, profile=config.input_s3_profile_name)
+    storage = storage_for(uri)
     # A single file is its own root's only entry: its id is made from its full path all the same.
     root = uri.rsplit("/", 1)[0] if storage.exists(uri) else uri
-    collector = _Collector(root=root, id_root=absolute(config.id_root) if config.id_root else root)
+    listed = None
     if config.input_video_list_json_path:
-        for path in _listed_paths(config, root):
-            stat = storage.stat(path)
-            # A pipe would block whoever opens it.
-            if storage.exists(path):
-                collector.add(stat)
-            else:
-                collector.report(path, "is not a regular file")
+        listed = _listed_paths(config, root)
+        stats = _stats(listed, storage, notes)
     elif root != uri:
-        collector.add(storage.stat(uri))
+        stats = iter([storage.stat(uri)])
     else:
-        for stat in storage.list(uri, on_problem=collector.report):
-            collector.add(stat)
-    collector.leave_out_collisions()
-    videos = tuple(sorted(collector.videos, key=lambda video: video.rel))
-    return Listing(videos, collector.num_sidecars, tuple(collector.problems))
+        stats = storage.list(uri, on_problem=notes.report)
+    id_root = absolute(config.id_root) if config.id_root else root
+    is_input = _is_input(storage, root, listed)
+    for stat in stats:
+        rel = relative(stat.uri, root)
+        if _is_sidecar(rel.rsplit("/", 1)[-1]):
+            notes.num_sidecars += 1
+        elif problem := name_problem(rel) or _collision(rel, is_input):
+            notes.report(stat.uri, problem)
+        else:
+            source_id = join(id_root, rel)
+            yield Video(uri=stat.uri, rel=rel, source_id=source_id, num_bytes=stat.num_bytes)
+
+
+def _stats(paths: list[str], storage: Storage, notes: InputNotes) -> Iterator[ObjectStat]:
+    for path in paths:
+        stat = storage.stat(path)
+        # A pipe would block whoever opens it.
+        if storage.exists(path):
+            yield stat
+        else:
+            notes.report(path, "is not a regular file")
+
+
+def _is_input(storage: Storage, root: str, listed: list[str] | None) -> Callable[[str], bool]:
+    """Return what tells whether a relative path is that of an input."""
+    names = None if listed is None else frozenset(listed)
+
+    def is_input(rel: str) -> bool:
+        uri = join(root, rel)
+        if _is_sidecar(rel.rsplit("/", 1)[-1]) or name_problem(rel):
+            return False
+        return (names is None or uri in names) and storage.exists(uri)
+
+    return is_input
+
+
+def _collision(rel: str, is_input: Callable[[str], bool]) -> str | None:
+    """Return what is wrong with a video in a folder that is named like another video's record.
+
+    The records' folders mirror the input: a file cannot stand where a folder must.
+    """
+    folders = rel.split("/")[:-1]
+    for depth in range(len(folders)):
+        folder = "/".join(folders[: depth + 1])
+        if any(is_input(owner) for owner in _record_owners(folder)):
+            reason = f"lies in {folder}, which is named like a record of another video"
+            return f"{reason}; rename that folder"
+    return None
 
 
 def _listed_paths(config: VideoInput, root: str) -> list[str]:
@@ -147,7 +182,7 @@ def _listed_paths(config: VideoInput, root: str) -> list[str]:
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise UsageError(f"{uri}: must be a JSON array of paths")
     for path in paths:
-        if "\0" in path or _name_problem(path) == _NOT_UTF8:
+        if "\0" in path or not _is_utf8(path):
             raise UsageError(f"{uri}: {shown(path)} is no path of a file")
     resolved = [path if scheme_of(path) else absolute(path) for path in paths]
     outside = [path for path in resolved if not is_inside(path, root) or path == root]
@@ -170,17 +205,33 @@ def _record_owners(folder: str) -> set[str]:
     return {folder.removesuffix(".json"), match.group(1)} if match else set()
 
 
-def _name_problem(rel: str) -> str | None:
-    try:
-        path = rel.encode()
-    except UnicodeEncodeError:
+def name_problem(rel: str) -> str | None:
+    """Return why a video of this relative path cannot be taken in; None: it can.
+
+    Keys of stores may hold what no path below a folder can: its records would lie elsewhere.
+    """
+    odd = next((part for part in rel.split("/") if part in ("", ".", "..")), None)
+    if odd is not None:
+        return f"has {f'a part {odd!r}' if odd else 'an empty part'} in its path; rename it"
+    if "\0" in rel:
+        return "has a zero byte in its path; rename it"
+    if not _is_utf8(rel):
         return _NOT_UTF8
+    path = rel.encode()
     num_bytes = len(path.rsplit(b"/", 1)[-1])
     if num_bytes > MAX_NAME_BYTES:
         return f"has a name of {num_bytes} bytes; at most {MAX_NAME_BYTES} leave room for records"
     if len(path) > MAX_PATH_BYTES:
         return f"has a path of {len(path)} bytes below the input; at most {MAX_PATH_BYTES} fit"
     return None
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as_text(path: str) -> str:

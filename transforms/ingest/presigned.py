@@ -1,4 +1,4 @@
-"""Input and output as zip archives behind presigned URLs: the options; it is not built yet."""
+"""Input and output as zip archives behind presigned URLs: the options (contract §6.6)."""
 
 from __future__ import annotations
 
@@ -10,28 +10,53 @@ from transforms.section import Section, option
 
 
 class PresignedUrls(Section):
-    """Options of upstream's HTTP service (contract §6.6). The URLs are secrets: never printed."""
+    """Options of upstream's HTTP service. The URLs are secrets: never printed, never stored."""
 
     title: ClassVar[str] = "Presigned URLs"
-    built: ClassVar[bool] = False
 
     input_presigned_s3_url: SecretStr | None = option(None)
-    """Zip archive of input videos."""
+    """Presigned URL (GET) of a zip archive of videos, in place of ``input_video_path``."""
     output_presigned_s3_url: SecretStr | None = option(None)
-    """Where a zip archive of the output is sent."""
+    """Presigned URL (PUT) to which the output is sent as one zip archive at the end."""
     output_presigned_multipart: dict[str, Any] | None = option(None, repr=False)
-    """Where it is sent in parts: uploadId, key, parts."""
+    """``{"uploadId", "key", "parts"}``: the archive is sent in parts of 4.5 GB, ``parts`` are their
+    presigned URLs in order. Wins over ``output_presigned_s3_url``."""
 
     @field_serializer("output_presigned_multipart")
     def _hide_multipart(self, value: dict[str, Any] | None) -> str | None:
         return "**********" if value else None
 
-    def not_built(self) -> str | None:
-        """Return which presigned URL was given, without the URL."""
-        for name in type(self).model_fields:
-            if getattr(self, name):
-                return (
-                    f"{name}: presigned URLs are not built yet; use input_video_path and "
-                    "output_clip_path."
-                )
-        return None
+    @property
+    def input_url(self) -> str | None:
+        """Where the archive of videos lies."""
+        secret = self.input_presigned_s3_url
+        return secret.get_secret_value() if secret else None
+
+    @property
+    def output_url(self) -> str | None:
+        """Where the output goes at once; None when it goes in parts."""
+        secret = self.output_presigned_s3_url
+        return None if secret is None or self.has_parts else secret.get_secret_value()
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the output goes in parts."""
+        return bool(self.output_presigned_multipart)
+
+    @property
+    def part_urls(self) -> tuple[str, ...] | None:
+        """The URLs of the parts in order; None when there are none that could be URLs."""
+        parts = (self.output_presigned_multipart or {}).get("parts")
+        if not isinstance(parts, list) or not parts:
+            return None
+        return tuple(parts) if all(isinstance(part, str) for part in parts) else None
+
+    @property
+    def has_output(self) -> bool:
+        """Whether the output is sent."""
+        return self.has_parts or self.output_url is not None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything comes from or goes to an archive."""
+        return self.input_url is not None or self.has_output

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import apache_beam as beam
 
@@ -17,6 +16,7 @@ from transforms.media.probing import Prober
 from transforms.progress import count
 from transforms.records import ProbedVideo, Video
 from transforms.run_context import RunContext
+from transforms.scratch import scratch_here
 from transforms.storage.open_storage import storage_for
 
 
@@ -65,7 +65,8 @@ class _ProbeVideos(beam.DoFn):
         yield from skip_failed("probe", self._probe_and_count, self._context)(video)
 
     def finish_bundle(self) -> None:
-        # All videos of a listing are one bundle: what follows is hours of cutting beside the child.
+        # A worker's videos are one bundle, or a few: what follows is hours of cutting beside the
+        # child.
         if self._prober is not None:
             self._prober.end_children()
 
@@ -77,12 +78,14 @@ class _ProbeVideos(beam.DoFn):
 
     def _probe_and_count(self, video: Video) -> ProbedVideo:
         if self._prober is None:
-            scratch = Path(self._context.scratch) / f"worker-{os.getpid()}"
+            scratch = scratch_here(self._context.scratch) / f"worker-{os.getpid()}"
             self._prober = Prober(scratch, self._limits)
+        before = self._prober.seconds
         probed = probe_video(video, self._prober, self._context)
         count(
             self._context.progress_folder,
             videos_probed=1,
+            seconds_of_probe=self._prober.seconds - before,
             seconds_found=probed.facts.duration_seconds,
         )
         return probed

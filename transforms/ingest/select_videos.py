@@ -11,6 +11,7 @@ import apache_beam as beam
 
 from transforms.clips.selections import Selected
 from transforms.clips.video_state import VideoState, read_states, reopen_failed
+from transforms.clips.wave_file import read_wave
 from transforms.ingest.kept_states import kept_states
 from transforms.ingest.known_videos import Inputs, find_inputs, with_size
 from transforms.ingest.list_videos import Listing, VideoInput
@@ -145,15 +146,17 @@ class ListVideos(beam.PTransform[Any, Any]):
 
     config: VideoInput
     context: RunContext
+    is_wave: bool = False
+    """Whether the selection is stored already, as that of the wave in work, or empty."""
 
     def expand(self, root: Any) -> beam.PCollection[Video]:
         """Attach the listing to the pipeline's root."""
-        return (
-            root
-            | beam.Impulse()
-            | beam.FlatMap(
+        if self.is_wave:
+            emit = beam.FlatMap(lambda _, root: read_wave(root), self.context.root)
+        else:
+            emit = beam.FlatMap(
                 lambda _, config, context: begin_selection(config, context),
                 self.config,
                 self.context,
-            ).with_output_types(Video)
-        )
+            )
+        return root | beam.Impulse() | emit.with_output_types(Video)

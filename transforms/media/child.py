@@ -39,6 +39,7 @@ from transforms.media.child_messages import (
 )
 from transforms.media.child_work import TICK_SECONDS, Worker
 from transforms.media.out_of_memory import OUT_OF_MEMORY_STATUS, is_out_of_memory
+from transforms.storage.interface import StoreAwayError
 
 MAX_LOG_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -61,7 +62,7 @@ def main(scratch: Path, parent: int) -> int:
         job = jobs.get()
         try:
             worker.run(job)
-        except PreflightError as error:
+        except (PreflightError, StoreAwayError) as error:
             emit(Unusable(str(error)))
             return 1
         except (OSError, av.FFmpegError) as error:

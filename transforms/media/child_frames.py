@@ -20,6 +20,7 @@ def answer_index(job: IndexJob) -> IndexReport:
     Raises:
         MemoryError: There is too little memory for it here.
     """
+    started = time.process_time()
     try:
         index = _index(job)
         num_frames = index.num_whole if job.keep_prefix else len(index.pts)
@@ -28,7 +29,8 @@ def answer_index(job: IndexJob) -> IndexReport:
             raise MediaError("corrupt_frame", f"{job.source}: its first frame is damaged")
     except MediaError as error:
         return IndexReport(job.job_id, failure=_failure(error))
-    return IndexReport(job.job_id, num_frames=num_frames)
+    seconds = time.process_time() - started
+    return IndexReport(job.job_id, num_frames=num_frames, seconds=seconds)
 
 
 def answer_frames(job: FramesJob, counters: DecodeCounters) -> FramesReport:

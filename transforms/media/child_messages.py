@@ -11,7 +11,7 @@ from transforms.json_records import from_plain, to_plain
 from transforms.media.clip_form import UNCHANGED, ClipForm
 from transforms.media.encode import EncodeSettings
 from transforms.media.look_settings import LookSettings
-from transforms.records import ClipFile, Failure, VideoFacts
+from transforms.records import ClipFile, Failure, MadeBy, VideoFacts
 
 Part = Literal["start", "wait", "index", "cut", "look", "probe", "frames"]
 """What a child is at: starting, waiting for a slot or a job, reading packet times, cutting,
@@ -33,7 +33,7 @@ class JobClip:
     """The finished file; only for ``look``."""
     source_span_pts: tuple[int, int] = (0, 0)
     """For ``look``: as committed; goes into the report's file unchanged."""
-    made_by: Literal["encode", "passthrough"] = "encode"
+    made_by: MadeBy = "encode"
     """For ``look``: as committed; goes into the report's file unchanged."""
 
     def __post_init__(self) -> None:
@@ -92,6 +92,9 @@ class JobDone:
     """Source frames decoded, in all attempts."""
     seconds: dict[str, float]
     """Processor time of the last attempt per part: index, cut, look."""
+    details: dict[str, float] = field(default_factory=dict)
+    """Processor time within these parts: ``cut_decode``, and ``look_`` with each of
+    ``LookResult.seconds``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,8 @@ class ProbeReport:
     job_id: str
     facts: VideoFacts | None = None
     failure: Failure | None = None
+    seconds: float = 0.0
+    """Processor time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,8 @@ class IndexReport:
     job_id: str
     num_frames: int = 0
     failure: Failure | None = None
+    seconds: float = 0.0
+    """Processor time of the last attempt."""
 
 
 @dataclass(frozen=True, slots=True)

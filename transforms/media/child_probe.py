@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import av
@@ -22,13 +23,14 @@ def answer_probe(job: ProbeJob | StretchJob) -> ProbeReport:
     Raises:
         MemoryError: There is too little memory for it here.
     """
+    started = time.process_time()
     try:
         facts = _probe(job) if isinstance(job, ProbeJob) else _copy_and_probe(job)
     except (StorageError, MediaError) as error:
         raise_if_out_of_memory(error)
         reason = error.reason if isinstance(error, MediaError) else "unreadable"
         return ProbeReport(job.job_id, failure=Failure("probe", reason, str(error)))
-    return ProbeReport(job.job_id, facts=facts)
+    return ProbeReport(job.job_id, facts=facts, seconds=time.process_time() - started)
 
 
 def _probe(job: ProbeJob) -> VideoFacts:

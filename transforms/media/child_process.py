@@ -15,6 +15,7 @@ from transforms.errors import CurateError
 from transforms.media.child_limits import MIB, ChildLimits
 from transforms.media.child_messages import Hello, Job, Message, Unusable, from_line, to_line
 from transforms.media.out_of_memory import OUT_OF_MEMORY_STATUS
+from transforms.storage.routes import routes_variable
 
 MODULE = "transforms.media.child"
 START_SECONDS = 120.0
@@ -189,7 +190,9 @@ class ChildProcess:
 def _environment() -> dict[str, str]:
     # The child finds the packages that this process found, from any folder, installed or not.
     path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    return {**_ONE_THREAD, **os.environ, "PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
+    own = {"PYTHONPATH": path, "PYTHONFAULTHANDLER": "1"}
+    # It opens sources as this process does, also those with credentials of their own.
+    return {**_ONE_THREAD, **os.environ, **routes_variable(), **own}
 
 
 def _signal_name(number: int) -> str:

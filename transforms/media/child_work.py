@@ -36,7 +36,7 @@ from transforms.media.observers.picture_box import Box
 from transforms.media.out_of_memory import raise_if_out_of_memory
 from transforms.media.packet_index import PacketIndex, build_packet_index, refuse_truncated
 from transforms.media.slots import slot
-from transforms.records import ClipFile, Failure
+from transforms.records import ClipFile, Failure, MadeBy
 
 TICK_SECONDS = 2.0
 
@@ -48,7 +48,7 @@ class FinishedClip:
     clip_id: str
     path: Path
     source_span_pts: tuple[int, int]
-    made_by: Literal["encode", "passthrough"]
+    made_by: MadeBy
     num_frames: int | None = None
     """Frames that must come out of it; None: whatever it holds."""
     notes: dict[str, str] = field(default_factory=dict)
@@ -80,6 +80,7 @@ class Worker:
         self._clip_id: str | None = None
         self._counters = DecodeCounters()
         self._seconds: dict[str, float] = {}
+        self._details: dict[str, float] = {}
         self._since = self._last_tick = 0.0
 
     def run(self, job: Job) -> None:
@@ -106,13 +107,15 @@ class Worker:
 
     def _run_cut(self, job: CutJob) -> None:
         self._counters = DecodeCounters()
-        self._seconds = {}
+        self._seconds, self._details = {}, {}
         self._begin("wait")
         with slot(while_waiting=self._tick_now_and_then):
             self._look_at_finished(job)
             self._cut(job)
         self._begin("wait")
-        self._emit(JobDone(job.job_id, self._counters.num_decoded, self._seconds))
+        self._details["cut_decode"] = self._counters.seconds
+        done = JobDone(job.job_id, self._counters.num_decoded, self._seconds, self._details)
+        self._emit(done)
 
     def _run_detection(self, job: IndexJob | FramesJob) -> None:
         self._counters = DecodeCounters()
@@ -253,6 +256,9 @@ class Worker:
         except MediaError as error:
             self._report_failure(job, finished.clip_id, "look", error)
             return
+        for part, seconds in seen.seconds.items():
+            name = f"look_{part}"
+            self._details[name] = self._details.get(name, 0.0) + seconds
         file = ClipFile(
             num_bytes=seen.num_bytes,
             sha256=seen.sha256,

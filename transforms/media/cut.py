@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from transforms.media.clip_form import UNCHANGED, ClipForm
+from transforms.media.copy_clip import copied_clips
 from transforms.media.cut_pass import CutPass, Run
 from transforms.media.cut_plan import ClipPlan, CutResult, CutSpan, plan_clip
 from transforms.media.decode import DecodeCounters
-from transforms.media.encode import EncodeSettings
+from transforms.media.encode import COPY, EncodeSettings
 from transforms.media.frame_choice import fitted
 from transforms.media.packet_index import PacketIndex
 from transforms.media.passthrough import passthrough_reason
@@ -38,6 +39,7 @@ def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
     A clip holds exactly the frames with ``start <= PTS < end``, or those of them that ``form`` asks
     for. Each encoder puts a keyframe at
     every window start and nowhere else, so that a window is taken out later by copying packets.
+    Copied clips (``COPY``) begin and end where packets let them, see ``copied_clips``.
     The same span gives the same bytes, whatever spans are cut with it. Memory does not grow with
     the length of the video or of a clip.
 
@@ -63,6 +65,9 @@ def cut_run(  # noqa: PLR0913 - the settings of a cut, all by name
     """
     form = form or UNCHANGED
     run = Run(source, facts, index, settings, folder, windows, counters, keep_prefix, crop, form)
+    if settings.codec == COPY:
+        yield from copied_clips(run, [plan_clip(span, facts, index) for span in spans])
+        return
     plans = [fitted(plan_clip(span, facts, index), form, index, facts) for span in spans]
     if _passes_through(run, plans):
         yield _pass_through(run, plans[0])

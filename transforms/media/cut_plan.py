@@ -6,14 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from transforms.errors import MediaError
 from transforms.media.out_of_memory import raise_if_out_of_memory
 from transforms.media.packet_index import PacketIndex
-from transforms.records import VideoFacts
+from transforms.records import MadeBy, VideoFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class CutResult:
 
     clip_id: str
     path: Path | None
-    made_by: Literal["encode", "passthrough"]
+    made_by: MadeBy
     num_frames: int
     source_span_pts: tuple[int, int]
     """First frame's PTS and the PTS at which the last frame ends, in ticks of the source; the

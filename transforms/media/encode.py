@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from dataclasses import dataclass
@@ -22,12 +23,16 @@ if TYPE_CHECKING:  # Children import this module, and have no use for pydantic.
     from transforms.media.transcode_options import Transcode
 
 __all__ = [
+    "COPY",
     "EncodeSettings",
     "Picture",
     "add_video_stream",
     "encoder_build",
     "resolve_encoder",
 ]
+
+COPY = "copy"
+"""In place of an encoder: the source's packets."""
 
 BIT_RATE_KBIT = 4000
 """Upstream's ``-b:v 4M`` (contract §1.6)."""
@@ -60,7 +65,10 @@ _SVT_AV1 = (("svtav1-params", "lp=1:scd=0"),)
 _SVT_AV1_PRESET = "8"
 _NVENC_CQ = "21"
 _ENDLESS_GOP = 1_000_000_000
-_FIXED = {"libx264": _X264, "h264_nvenc": _NVENC, "libsvtav1": _SVT_AV1}
+_COPY = (("rule", "1"),)
+"""Counted up when copied clips come to hold other packets than before."""
+_SHORTEST = "shortest_seconds"
+_FIXED = {"libx264": _X264, "h264_nvenc": _NVENC, "libsvtav1": _SVT_AV1, COPY: _COPY}
 _PROBE_SIZE = (320, 192)
 """Width and height in pixels of the frame that probes an encoder; NVENC needs at least 145x49."""
 
@@ -73,9 +81,9 @@ class EncodeSettings:
     """
 
     codec: str
-    """Name of the encoder: libx264, h264_nvenc or libsvtav1."""
+    """Name of the encoder: libx264, h264_nvenc or libsvtav1; or ``COPY``."""
     preset: str
-    """Preset of libx264 or libsvtav1; empty for h264_nvenc."""
+    """Preset of libx264 or libsvtav1; else empty."""
     threads: int
     """Threads of one encoder."""
     crf: float | None
@@ -87,12 +95,26 @@ class EncodeSettings:
     passthrough: bool
     """Whether a span that covers a whole clean H.264 mp4 keeps its bytes."""
     options: tuple[tuple[str, str], ...]
-    """Fixed options of the encoder, name and value."""
+    """Fixed options of the encoder, or of copying, name and value."""
 
     def __post_init__(self) -> None:
         """Turn the lists that JSON makes of tuples back into tuples."""
         pairs = tuple((str(name), str(value)) for name, value in self.options)
         object.__setattr__(self, "options", pairs)
+
+    def dropping_below(self, seconds: float) -> EncodeSettings:
+        """Return the settings by which copied clips of fewer seconds fail; others stay as they are.
+
+        What is encoded has the length of its span, what is copied what packets leave of it.
+        """
+        if self.codec != COPY:
+            return self
+        return dataclasses.replace(self, options=(*_COPY, (_SHORTEST, f"{seconds:g}")))
+
+    @property
+    def shortest_seconds(self) -> Fraction:
+        """How long a copied clip must be."""
+        return Fraction(dict(self.options).get(_SHORTEST, "0"))
 
     def bit_rate(self, *, input_kbit: int) -> int:
         """Return the bit rate in bits per second, 0 for constant quality."""
@@ -152,7 +174,7 @@ def resolve_encoder(transcode: Transcode) -> tuple[EncodeSettings, str | None]:
         passthrough=not transcode.asks_for_encoding,
         options=_FIXED[codec],
     )
-    problem = _problem(settings)
+    problem = None if codec == COPY else _problem(settings)
     if problem is not None:
         raise PreflightError(_absent(wanted, problem, working_encoders()))
     if wanted == "libopenh264":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from transforms.media.observers.frame_count import FrameCount
 from transforms.media.observers.luma_scores import LumaScores
 from transforms.media.observers.motion import PATCH, Motion
 from transforms.media.observers.motion_proxy import ProxyMotion
-from transforms.media.observers.observer import Observer
+from transforms.media.observers.observer import Findings, Observer
 from transforms.media.observers.preview_frames import PreviewFrames, preview_size
 from transforms.media.observers.window_frames import WindowFrames, WindowFramesPlan
 from transforms.media.open_input import open_clip
+from transforms.media.stopwatch import Stopwatch
 from transforms.records import Window
 
 __all__ = ["LookResult", "LookSettings", "MotionSettings", "PreviewSettings", "look"]
@@ -59,6 +60,8 @@ class LookResult:
     """``motion_missing``: ``resolution_too_small`` or ``no_vectors``."""
     preview_files: tuple[str, ...]
     """Names inside the preview folder, one per window."""
+    seconds: dict[str, float] = field(compare=False)
+    """Processor time of ``read`` (checksum and packet list), ``decode`` and each observer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +98,26 @@ def look(
             number of frames than it has packets.
         OSError: The file or the preview folder cannot be read or written.
     """
+    watch = Stopwatch()
     num_bytes, sha256 = _checksum(path)
     clip = _read_packets(path)
+    watch.lap("read")
     spans = caption_windows(
         len(clip.packet_bytes), size=settings.window_size, remainder=settings.remainder_threshold
     )
     count = FrameCount(name=path.name, num_expected=len(clip.packet_bytes), size=clip.size)
-    observers: list[Observer] = [count]
+    observers: dict[str, Observer] = {"decode": count}
     if settings.motion is not None:
-        observers.append(_motion_observer(clip, settings.motion))
+        observers["motion"] = _motion_observer(clip, settings.motion)
     if settings.scores:
-        observers.append(LumaScores(settings.scores, fps=float(clip.fps or 0)))
+        observers["scores"] = LumaScores(settings.scores, fps=float(clip.fps or 0), watch=watch)
     if settings.previews is not None and spans:
         preview_folder.mkdir(parents=True, exist_ok=True)
-        observers.append(_preview_observer(clip, settings.previews, spans, preview_folder))
+        observers["previews"] = _preview_observer(clip, settings.previews, spans, preview_folder)
     if settings.caption_fps is not None and frames_folder is not None and spans:
         frames_folder.mkdir(parents=True, exist_ok=True)
-        observers.append(_frames_observer(clip, settings.caption_fps, spans, frames_folder))
-    for index, frame in enumerate(_decode(path, export_vectors=settings.motion is not None)):
-        for observer in observers:
-            observer.observe(frame, index)
-    findings = [observer.finish() for observer in observers]
+        observers["frames"] = _frames_observer(clip, settings.caption_fps, spans, frames_folder)
+    findings = _observed(path, observers, watch, export_vectors=settings.motion is not None)
     return LookResult(
         num_bytes=num_bytes,
         sha256=sha256,
@@ -130,7 +132,24 @@ def look(
         scores={name: value for found in findings for name, value in found.scores.items()},
         notes={name: text for found in findings for name, text in found.notes.items()},
         preview_files=tuple(name for found in findings for name in found.files),
+        seconds=watch.seconds,
     )
+
+
+def _observed(
+    path: Path, observers: dict[str, Observer], watch: Stopwatch, *, export_vectors: bool
+) -> list[Findings]:
+    """Show every frame to every observer and return what they found, in their order."""
+    for index, frame in enumerate(_decode(path, export_vectors=export_vectors)):
+        for name, observer in observers.items():
+            # The first one checks the frame: that is part of decoding.
+            observer.observe(frame, index)
+            watch.lap(name)
+    findings = []
+    for name, observer in observers.items():
+        findings.append(observer.finish())
+        watch.lap(name)
+    return findings
 
 
 def _checksum(path: Path) -> tuple[int, str]:

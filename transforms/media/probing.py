@@ -17,6 +17,7 @@ from transforms.media.job_attempts import answer
 from transforms.records import Video, VideoFacts
 from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import scheme_of
 
 
 class Prober:
@@ -37,6 +38,8 @@ class Prober:
         scratch = scratch.absolute()
         self._children = LiveChildren(scratch, limits)
         self._lanes = [Lane(scratch, self._children) for _ in range(num_children)]
+        self.seconds = 0.0
+        """Processor time of all probes so far."""
         self._free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         for lane in self._lanes:
             self._free.put(lane)
@@ -54,12 +57,8 @@ class Prober:
                 ``crash``, ``hang`` or ``memory`` when two children ended over it.
             CurateError: No child can work here.
         """
-        try:
-            # What cannot even be opened needs no child.
-            storage_for(video.uri).open_seekable(video.uri).close()
-        except StorageError as error:
-            way_on = "restore it and run again with --retry_failed"
-            raise MediaError("unreadable", f"{error}; {way_on}") from error
+        if not scheme_of(video.uri):
+            _raise_if_unopenable(video.uri)
         return self._ask(ProbeJob(video.video_uuid, video.uri, video.num_bytes))
 
     def copy_stretch(self, video: Video, facts: VideoFacts, path: Path) -> VideoFacts:
@@ -108,6 +107,7 @@ class Prober:
     def _ask(self, job: ProbeJob | StretchJob) -> VideoFacts:
         with self._lane() as lane:
             report = _report(job, lane)
+            self.seconds += report.seconds
         if report.failure is not None:
             raise MediaError(report.failure.reason, report.failure.message)
         if report.facts is None:
@@ -121,6 +121,18 @@ class Prober:
             yield lane
         finally:
             self._free.put(lane)
+
+
+def _raise_if_unopenable(path: str) -> None:
+    """Raise ``unreadable`` for a local file that needs no child to be found so.
+
+    In a store each opening costs a request; there the child finds out.
+    """
+    try:
+        storage_for(path).open_seekable(path).close()
+    except StorageError as error:
+        way_on = "restore it and run again with --retry_failed"
+        raise MediaError("unreadable", f"{error}; {way_on}") from error
 
 
 def _report(job: ProbeJob | StretchJob, lane: Lane) -> ProbeReport:

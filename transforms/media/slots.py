@@ -13,6 +13,8 @@ from transforms.machine_locks import lock_folder, open_lock_file
 
 SLOTS_VARIABLE = "BEAM_CURATE_SLOTS"
 """Environment variable that sets the number of slots, for operators of shared machines."""
+WORKERS_VARIABLE = "BEAM_CURATE_WORKERS_HERE"
+"""Environment variable of a worker on a cluster: how many workers share its machine."""
 POLL_SECONDS = 0.05
 
 
@@ -34,6 +36,16 @@ def num_slots() -> int:
             "unset it to use as many slots as there are cores"
         )
     return int(given)
+
+
+def children_here(of_run: int) -> int:
+    """Return how many children a worker on this machine keeps.
+
+    Args:
+        of_run: How many where the run was submitted; other machines may have more or fewer cores.
+    """
+    workers = os.environ.get(WORKERS_VARIABLE)
+    return of_run if workers is None else -(-num_slots() // int(workers))
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import av.filter
 import numpy as np
@@ -42,6 +43,8 @@ WHITE = 203.0
 PEAK = 1000.0
 KNEE = 0.5
 GAMMA = 2.4
+RULE = 1
+"""Counted up when clips of such sources come to be other ones; outputs are gone on with by it."""
 _UNTAGGED = 2
 _SCALER_WHITE = 65280 / 65535
 """What FFmpeg's scaler takes for white in 16-bit RGB: 255 times 256."""
@@ -61,6 +64,12 @@ def tone_mapped(signal: Colours, transfer: int) -> Colours:
     return _mapped(_shaped(signal, transfer), transfer)
 
 
+def definition() -> dict[str, Any]:
+    """Return what decides the clips of such sources; for a fingerprint."""
+    numbers = {"white": WHITE, "peak": PEAK, "knee": KNEE, "gamma": GAMMA}
+    return {"rule": RULE, **numbers, "table": TABLE_SIZE, "shape": SHAPE_SIZE}
+
+
 def tone_map_filters(graph: av.filter.Graph, *, transfer: int, matrix: int) -> list[FilterContext]:
     """Return filters that turn PQ or HLG frames of any pixel format into 8-bit BT.709.
 
@@ -73,20 +82,25 @@ def tone_map_filters(graph: av.filter.Graph, *, transfer: int, matrix: int) -> l
     named = {"in_color_matrix": "bt2020"} if matrix == _UNTAGGED else {}
     with tempfile.TemporaryDirectory(prefix="tone_map_") as folder:
         shape, table = Path(folder) / "shape.cube", Path(folder) / "table.cube"
-        shape.write_text(_shape_file(transfer), encoding="ascii")
-        table.write_text(_table_file(transfer), encoding="ascii")
+        for path, content in zip((shape, table), tables(transfer), strict=True):
+            path.write_text(content, encoding="ascii")
         # Linear and trilinear are the same C code on every processor.
-        tables = [
+        lookups = [
             graph.add("lut1d", file=str(shape), interp="linear"),
             graph.add("lut3d", file=str(table), interp="trilinear"),
         ]
     return [
         graph.add("scale", flags=flags, **named),
         graph.add("format", "gbrp16le"),
-        *tables,
+        *lookups,
         graph.add("scale", flags=flags, out_color_matrix="bt709", out_range="tv"),
         graph.add("format", "yuv420p"),
     ]
+
+
+def tables(transfer: int) -> tuple[str, str]:
+    """Return the table of a channel and that of colours, as .cube files."""
+    return _shape_file(transfer), _table_file(transfer)
 
 
 @functools.cache

@@ -44,7 +44,7 @@ class TrainerClips(Section):
     models with temporal compression need it. Clips with fewer frames than 5 or 9 fail."""
     keep_hdr: bool = option(False)
     """Keep high dynamic range (PQ, HLG) as 10-bit H.264 with its tags. Without it such videos are
-    tone-mapped to 8-bit BT.709. Needs libx264."""
+    tone-mapped to 8-bit BT.709. Needs libx264, or ``transcode_encoder copy``."""
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> TrainerClips:
@@ -79,7 +79,7 @@ def check_encoder(form: ClipForm, settings: EncodeSettings) -> None:
     Raises:
         PreflightError: 10 bits are to be kept by an encoder of 8.
     """
-    if form.keep_hdr and settings.codec != "libx264":
+    if form.keep_hdr and settings.codec not in ("libx264", "copy"):
         raise PreflightError(
             f"keep_hdr true: {settings.codec} encodes 8 bits here, high dynamic range needs 10; "
             "take transcode_encoder libx264, or leave keep_hdr out to have it tone-mapped"

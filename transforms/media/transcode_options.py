@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from transforms.section import Section, ignored, option
 
-Encoder = Literal["auto", "libx264", "libopenh264", "h264_nvenc", "libsvtav1"]
+Encoder = Literal["auto", "libx264", "libopenh264", "h264_nvenc", "libsvtav1", "copy"]
 Preset = Literal[
     "ultrafast",
     "superfast",
@@ -39,7 +39,9 @@ class Transcode(Section):
     transcode_encoder: Encoder = option("auto")
     """Encoder. ``auto`` is libx264. ``libopenh264``, upstream's default, is replaced by
     libx264 at the same bit rate. ``h264_nvenc`` needs an NVIDIA GPU with an encoder; its bytes
-    depend on GPU and driver. ``libsvtav1`` makes AV1 in mp4, preset 8, on one thread."""
+    depend on GPU and driver. ``libsvtav1`` makes AV1 in mp4, preset 8, on one thread. ``copy``
+    encodes nothing: clips are the source's packets in mp4, from the first keyframe in their span
+    on; those without one fail."""
     transcode_encoder_threads: int = option(1, unit="threads", ge=1, le=64)
     """Threads of one encoder. The count changes the bytes; several clips are encoded at once
     anyway."""

@@ -49,8 +49,7 @@ class Upright:
             first: A decoded frame of the source; it is not changed.
             rotation_degrees: Clockwise turn that shows it upright: 0, 90, 180 or 270.
             aspect: Width over height of one pixel of ``first``.
-            crop: Left, top, width and height of what is kept, in pixels of ``first``, left and top
-                even; None: everything.
+            crop: Left and top, even, width and height of what is kept, in pixels; None: all.
             form: The size that is asked for, and whether high dynamic range is kept; None: as the
                 source, not kept.
             full_range_format: What the encoder calls 4:2:0 of full range, in 8 bits.
@@ -60,9 +59,25 @@ class Upright:
         """
         _refuse_mirrored(first)
         self._is_rgb = first.format.is_rgb
-        hdr = int(first.color_trc) in (PQ, HLG)
-        keeps_hdr = hdr and form is not None and form.keep_hdr
-        self._maps_tones = hdr and not keeps_hdr
+        is_hdr = int(first.color_trc) in (PQ, HLG)
+        keeps_hdr = is_hdr and form is not None and form.keep_hdr
+        self._maps_tones = is_hdr and not keeps_hdr
+        self.color = BT709_TAGS if self._maps_tones else _color_tags(first, is_rgb=self._is_rgb)
+        self._choose_format(first, keeps_hdr=keeps_hdr, full_range_format=full_range_format)
+        width, height = crop[2:] if crop is not None else (first.width, first.height)
+        upright = (height, width) if rotation_degrees in (90, 270) else (width, height)
+        self.aspect = upright_aspect(aspect, rotation_degrees=rotation_degrees)
+        self._choose_size(upright, form)
+        becomes = {(self.width, self.height), self._fit.scaled if self._fit else upright}
+        changes = bool(rotation_degrees or crop or self._maps_tones or becomes != {upright})
+        self._graph = self._filters(first, rotation_degrees, crop) if changes else None
+        if self._maps_tones:
+            self.pixel_format = "yuv420p"
+
+    def _choose_format(
+        self, first: av.VideoFrame, *, keeps_hdr: bool, full_range_format: str
+    ) -> None:
+        """Set the range, the pixel format, and what converts to it before the filters."""
         full = not self._is_rgb and (
             first.format.name.startswith("yuvj") or first.color_range == ColorRange.JPEG
         )
@@ -75,25 +90,16 @@ class Upright:
         is_same = first.format.name in same or self._maps_tones
         self._reformatter = None if is_same else VideoReformatter()
         self.pixel_format = first.format.name if is_same else same[0]
-        turned = rotation_degrees in (90, 270)
-        stored = crop[2:] if crop is not None else (first.width, first.height)
-        width, height = (stored[1], stored[0]) if turned else stored
-        self.aspect = upright_aspect(aspect, rotation_degrees=rotation_degrees)
+
+    def _choose_size(self, upright: tuple[int, int], form: ClipForm | None) -> None:
+        """Set the size in pixels, how it is come to, and the shape of pixels then."""
+        width, height = upright
         self._fit: Fit | None = None
+        self.width, self.height = width - width % 2, height - height % 2
         if form is not None and form.changes_size:
-            self._fit = fit(form, (width, height), aspect=self.aspect)
+            self._fit = fit(form, upright, aspect=self.aspect)
+            self.width, self.height = self._fit.size
             self.aspect = Fraction(1)
-        self.width, self.height = (
-            self._fit.size if self._fit else (width - width % 2, height - height % 2)
-        )
-        self.color = _color_tags(first, is_rgb=self._is_rgb)
-        if self._maps_tones:
-            self.color = BT709_TAGS
-        becomes = {(self.width, self.height), self._fit.scaled if self._fit else (width, height)}
-        changes = bool(rotation_degrees or crop or self._maps_tones or becomes != {(width, height)})
-        self._graph = self._filters(first, rotation_degrees, crop) if changes else None
-        if self._maps_tones:
-            self.pixel_format = "yuv420p"
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return ``frame`` for the encoder; its PTS and type are for the caller to set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from transforms.errors import PreflightError
+from transforms.media.slots import children_here
 from transforms.models.exact_handler import ExactHandler
 from transforms.models.transnetv2_weights import FILE_NAME
+from transforms.progress import count
 from transforms.shots.score_windows import Frames, Scores, Segment, score_segment
 
 CUDA_BATCH = 16
@@ -47,8 +50,10 @@ class ShotScorer:
         import torch  # noqa: PLC0415 - an extra; the graph is built without it
 
         self._network = load_network(weights).to(device)
-        self._device = device
+        self.device = device
         self._threads = num_threads
+        self.seconds = 0.0
+        """What the network took so far: processor time; on a GPU, time that passed."""
         if device == "cpu":
             # One thread per window is faster than many per window, and its sums do not depend on
             # the number of cores.
@@ -56,13 +61,21 @@ class ShotScorer:
 
     def score(self, windows: Iterable[Frames]) -> Iterator[Scores]:
         """Yield the scores of each window's frames, in order; few windows are held at a time."""
-        if self._device != "cpu":
+        if self.device != "cpu":
             yield from self._score_on_gpu(windows)
             return
         waiting = iter(windows)
         with ThreadPoolExecutor(self._threads) as pool:
             while group := list(islice(waiting, 4 * self._threads)):
-                yield from pool.map(lambda window: self._probabilities(window[None])[0], group)
+                for scores, seconds in pool.map(self._timed, group):
+                    self.seconds += seconds
+                    yield scores
+
+    def _timed(self, window: Frames) -> tuple[Scores, float]:
+        """Return one window's scores and the processor time of this thread, the only one at it."""
+        started = time.thread_time()
+        scores = self._probabilities(window[None])[0]
+        return scores, time.thread_time() - started
 
     def _score_on_gpu(self, windows: Iterable[Frames]) -> Iterator[Scores]:
         waiting = iter(windows)
@@ -71,9 +84,11 @@ class ShotScorer:
             for position, window in enumerate(group):
                 by_length.setdefault(len(window), []).append(position)
             scores: dict[int, Scores] = {}
+            started = time.monotonic()
             for positions in by_length.values():
                 batch = np.stack([group[position] for position in positions])
                 scores.update(zip(positions, self._probabilities(batch), strict=True))
+            self.seconds += time.monotonic() - started
             yield from (scores[position] for position in range(len(group)))
 
     def _probabilities(self, windows: Frames) -> Scores:
@@ -81,7 +96,7 @@ class ShotScorer:
         import torch  # noqa: PLC0415
 
         with torch.inference_mode():
-            frames = torch.from_numpy(np.ascontiguousarray(windows)).to(self._device)
+            frames = torch.from_numpy(np.ascontiguousarray(windows)).to(self.device)
             scores: Scores = self._network(frames).sigmoid().cpu().numpy()
         return scores
 
@@ -117,30 +132,41 @@ def load_network(weights: Path) -> Any:
 class TransNetV2Handler(ExactHandler[SegmentFrames, Scores, ShotScorer]):
     """Runs the network on segments; the scores of a segment are ``(T, 2)``."""
 
-    def __init__(self, weights: Path, *, num_threads: int, device: str | None = None) -> None:
+    def __init__(
+        self,
+        weights: Path,
+        *,
+        num_threads: int,
+        device: str | None = None,
+        progress_folder: str | None = None,
+    ) -> None:
         """Keep what to load.
 
         Args:
             weights: File of weights.
             num_threads: Windows scored side by side on a processor.
             device: ``cpu`` or ``cuda``; None: ``cuda`` where the worker has it.
+            progress_folder: Where what the network takes is counted; None: nowhere.
         """
         # A segment keeps all threads busy by itself.
         super().__init__(batch_size=1, example_bytes=1024)
         self._weights = weights
         self._device = device
         self._threads = num_threads
+        self._progress_folder = progress_folder
 
     def load_model(self) -> ShotScorer:
         """Load the network, once per process."""
         import torch  # noqa: PLC0415
 
         device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
-        return ShotScorer(self._weights, device=device, num_threads=self._threads)
+        threads = children_here(self._threads)
+        return ShotScorer(self._weights, device=device, num_threads=threads)
 
     def predict(self, examples: Sequence[SegmentFrames], model: ShotScorer) -> list[Scores]:
         """Return each segment's scores."""
-        return [
+        before = model.seconds
+        scores = [
             score_segment(
                 example.segment,
                 np.load(example.path, mmap_mode="r", allow_pickle=False),
@@ -149,3 +175,6 @@ class TransNetV2Handler(ExactHandler[SegmentFrames, Scores, ShotScorer]):
             )
             for example in examples
         ]
+        if self._progress_folder is not None:
+            count(self._progress_folder, seconds_of_inference=model.seconds - before)
+        return scores

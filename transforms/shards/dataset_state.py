@@ -145,7 +145,13 @@ def begin(run: DatasetRun, settings: ShardSettings) -> DatasetState:
 
 def write_plan(run: DatasetRun, generation: int, plan: PartPlan) -> None:
     """Store the plan of a part; the first one stands."""
-    content = {"schema_version": SCHEMA_VERSION, **asdict(plan)}
+    # Not by asdict, which copies every sample: a part may hold a hundred thousand.
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "bin_path": plan.bin_path,
+        "part": plan.part,
+        "shards": plan.shards,
+    }
     uri = plan_uri(run, generation, plan.bin_path, plan.part)
     storage_for(uri).create_if_absent(uri, json_bytes(content))
 

@@ -16,7 +16,7 @@ from transforms.storage.uris import join
 _logger = logging.getLogger(__name__)
 
 
-def duplicate_ids(path: str, *, epsilon: float, profile: str) -> np.ndarray:
+def duplicate_ids(path: str, *, epsilon: float) -> np.ndarray:
     """Return the ids of clips to leave out, as bytes strings, sorted and unique.
 
     The parquet files at or below ``extraction/unique_ids_{epsilon}.parquet`` list them, despite
@@ -26,17 +26,16 @@ def duplicate_ids(path: str, *, epsilon: float, profile: str) -> np.ndarray:
     Args:
         path: Output root of dedup.
         epsilon: At least 0.
-        profile: Credentials profile to read with.
     """
     listed = join(path, "extraction", f"unique_ids_{epsilon_name(epsilon)}.parquet")
-    tables = _parquet_files(listed, profile)
+    tables = _parquet_files(listed)
     if tables:
-        return np.unique(np.concatenate([_ids(uri, profile, None) for uri in tables]))
-    tables = _parquet_files(join(path, "extraction", "semdedup_pruning_tables"), profile)
+        return np.unique(np.concatenate([_ids(uri, None) for uri in tables]))
+    tables = _parquet_files(join(path, "extraction", "semdedup_pruning_tables"))
     if not tables:
         _logger.warning("%s holds no dedup tables (parquet): no clip is left out", path)
         return np.array([], "S1")
-    return np.unique(np.concatenate([_ids(uri, profile, 1 - epsilon) for uri in tables]))
+    return np.unique(np.concatenate([_ids(uri, 1 - epsilon) for uri in tables]))
 
 
 def epsilon_name(epsilon: float) -> str:
@@ -49,15 +48,15 @@ def epsilon_name(epsilon: float) -> str:
     return f"{epsilon:.5f}".rstrip("0").rstrip(".")
 
 
-def _parquet_files(uri: str, profile: str) -> list[str]:
-    storage = storage_for(uri, profile=profile)
+def _parquet_files(uri: str) -> list[str]:
+    storage = storage_for(uri)
     if storage.exists(uri):
         return [uri]
     return [found.uri for found in storage.list(uri) if found.uri.endswith(".parquet")]
 
 
-def _ids(uri: str, profile: str, least_similarity: float | None) -> np.ndarray:
-    data = storage_for(uri, profile=profile).read(uri)
+def _ids(uri: str, least_similarity: float | None) -> np.ndarray:
+    data = storage_for(uri).read(uri)
     try:
         table = parquet.read_table(io.BytesIO(data))
         if least_similarity is not None:

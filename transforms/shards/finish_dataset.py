@@ -12,8 +12,9 @@ from typing import Any
 
 from transforms.errors import LedgerError
 from transforms.faults import kill_at
-from transforms.json_files import read_json
+from transforms.json_files import read_json, read_json_if_there
 from transforms.lease import raise_if_lost
+from transforms.progress import mark_first
 from transforms.run_context import SCHEMA_VERSION
 from transforms.shards.dataset_state import (
     DatasetState,
@@ -40,7 +41,7 @@ from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.plan_shards import dropped_file
 from transforms.shards.write_shards import WrittenShard, staging_folder
 from transforms.storage.open_storage import storage_for
-from transforms.storage.uris import join, scheme_of
+from transforms.storage.uris import join, relative, scheme_of
 
 _logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def finish_dataset(
     state = read_state(run)
     if state is None:
         raise LedgerError(f"{dataset_uri(run)}: the dataset's state is gone; run shard again")
-    bins: dict[str, _Bin] = {}
+    bins = _listed_bins(run) if run.is_wave else {}
     reencoded, failed = _collect(bins, run, state.target)
     kill_at("tars_published")
     for bin_path, found in bins.items():
@@ -101,16 +102,14 @@ def finish_dataset(
     lines = "".join(f"{wdinfo_uri(run, bin_path)}\n" for bin_path in sorted(bins))
     if lines or storage_for(wdinfo_list_uri(run)).exists(wdinfo_list_uri(run)):
         write_if_changed(wdinfo_list_uri(run), lines)
-    dropped = _write_dropped(failed, run)
+    num_new = sum(1 for shard in written if shard.tar_name and shard.num_bytes)
+    if num_new:
+        mark_first(run.progress_folder, "listed_shard")
+    # Only the whole dataset's: a wave has not looked at all commits.
+    dropped = {} if run.is_wave else _write_dropped(failed, run)
     _remove_replaced(bins, run, state)
-    # Every shard is committed: what lies there is of runs that were killed.
-    shutil.rmtree(staging_folder(run), ignore_errors=True)
-    with contextlib.suppress(OSError):
-        # Unless another version of the dataset is in work.
-        staging_folder(run).parent.rmdir()
-    warnings = tuple(_warnings(bins))
-    for warning in warnings:
-        _logger.warning(warning)
+    _remove_staging(run)
+    warnings = _told_warnings(bins)
     return DatasetSummary(
         dataset_uri=dataset_uri(run),
         num_bins=len(bins),
@@ -119,7 +118,7 @@ def finish_dataset(
         num_bytes=sum(found.num_bytes for found in bins.values()),
         num_reencoded=reencoded,
         dropped=tuple(sorted((reason, len(keys)) for reason, keys in dropped.items())),
-        num_new_shards=sum(1 for shard in written if shard.tar_name and shard.num_bytes),
+        num_new_shards=num_new,
         warnings=warnings,
     )
 
@@ -127,12 +126,18 @@ def finish_dataset(
 def _collect(
     bins: dict[str, _Bin], run: DatasetRun, generation: int
 ) -> tuple[int, dict[str, list[str]]]:
-    """Fill ``bins`` from plans and commits; return re-encoded windows and failed ones by reason."""
+    """Fill ``bins`` from plans and commits; return re-encoded windows and failed ones by reason.
+
+    Shards that ``bins`` names already are not looked at.
+    """
     reencoded = 0
     failed: dict[str, list[str]] = {}
+    listed = {path: frozenset(found.tar_names) for path, found in bins.items()}
     for plan in read_plans(run, generation):
         found = bins.setdefault(plan.bin_path, _Bin())
         for shard in plan.names():
+            if shard.tar_name in listed.get(plan.bin_path, ()):
+                continue
             commit = _commit(run, generation, shard)
             found.tar_names.append(shard.tar_name)
             found.parts[plan.part] += 1
@@ -142,6 +147,25 @@ def _collect(
             for key, why in commit["failed"].items():
                 failed.setdefault(why["reason"], []).append(key)
     return reencoded, failed
+
+
+def _listed_bins(run: DatasetRun) -> dict[str, _Bin]:
+    """Return the bins as the list of bins and ``wdinfo.json`` describe them.
+
+    A wave adds to them: that all shards of earlier waves are still there is checked once, behind
+    the last wave, and not behind each.
+    """
+    storage = storage_for(wdinfo_list_uri(run))
+    if not storage.exists(wdinfo_list_uri(run)):
+        return {}
+    bins = {}
+    for uri in storage.read(wdinfo_list_uri(run)).decode().splitlines():
+        content = read_json_if_there(uri)
+        if content is not None:
+            bin_path = relative(uri, dataset_uri(run)).rpartition("/")[0]
+            tar_names = list(content["data_list"])
+            bins[bin_path] = _Bin(tar_names, content["total_key_count"])
+    return bins
 
 
 def _commit(run: DatasetRun, generation: int, shard: ShardName) -> dict[str, Any]:
@@ -192,6 +216,21 @@ def _remove_replaced(bins: dict[str, _Bin], run: DatasetRun, state: DatasetState
                 uri = wdinfo_uri(run, plan.bin_path)
                 storage_for(uri).delete(uri)
         remove_generation(run, generation)
+
+
+def _remove_staging(run: DatasetRun) -> None:
+    """Remove tars in work: every shard is committed, so they are of runs that were killed."""
+    shutil.rmtree(staging_folder(run), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        # Unless another version of the dataset is in work.
+        staging_folder(run).parent.rmdir()
+
+
+def _told_warnings(bins: dict[str, _Bin]) -> tuple[str, ...]:
+    warnings = tuple(_warnings(bins))
+    for warning in warnings:
+        _logger.warning(warning)
+    return warnings
 
 
 def _warnings(bins: dict[str, _Bin]) -> Iterable[str]:

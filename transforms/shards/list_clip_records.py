@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.clips.wave_file import clips_of_wave
 from transforms.json_files import BadJsonError, read_json, read_json_if_there
 from transforms.json_parsing import MAX_SMALL_JSON_BYTES
 from transforms.layout import METAS, clip_uri, current_run_uri, meta_uri, summary_uri
@@ -35,11 +36,14 @@ def list_clip_records(run: DatasetRun) -> ClipRecords:
     """Return the clips to pack.
 
     ``summary.json`` names the kept clips of finished videos (contract §2.2). Without it every clip
-    with metadata is listed, and rejected ones are left out when their metadata is seen.
+    with metadata is listed, and rejected ones are left out when their metadata is seen. Of a wave
+    its own records tell.
 
     Raises:
         BadJsonError: The summary is not what a split writes.
     """
+    if run.is_wave:
+        return ClipRecords(set(clips_of_wave(run.input_root)), kept_for_sure=True)
     summary = read_json_if_there(summary_uri(run.input_root))
     if summary is None:
         return ClipRecords(set(_clips_with_metadata(run)), kept_for_sure=False)

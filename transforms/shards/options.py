@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from transforms.section import Section, option
+from transforms.storage.routes import RoutesHolder, StorageRoute
 
 ShardBins = Literal["frames", "duration"]
 
@@ -54,7 +55,6 @@ class ShardSettings:
     window_size: int = 256
     """Frames of a full caption window where a clip's own windows do not tell."""
     dedup_path: str | None = None
-    dedup_profile: str = "default"
     dedup_epsilon: float = 0.01
     max_tars_per_part: int = 100
     target_tar_bytes: int = 500 * MIB
@@ -78,7 +78,6 @@ def shard_settings(
         captioning_algorithm=captioning_algorithm,
         window_size=window_size,
         dedup_path=config.input_semantic_dedup_path,
-        dedup_profile=config.input_semantic_dedup_s3_profile_name,
         dedup_epsilon=config.semantic_dedup_epsilon,
         max_tars_per_part=config.max_tars_per_part,
         target_tar_bytes=config.target_tar_size_mb * MIB,
@@ -89,8 +88,8 @@ def shard_settings(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetRun:
+@dataclass(frozen=True)
+class DatasetRun(RoutesHolder):
     """Where a run of ``shard`` reads and writes."""
 
     input_root: str
@@ -104,3 +103,7 @@ class DatasetRun:
     """Local folder for files in work, on every worker."""
     run_id: str = ""
     """Unique name of the run that holds the dataset's lease; empty outside of a run."""
+    routes: tuple[StorageRoute, ...] = ()
+    """Whose credentials open input, dataset and duplicates' lists."""
+    is_wave: bool = False
+    """Whether only the clips of the wave in work are packed; what is left comes behind the last."""

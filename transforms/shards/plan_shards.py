@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from transforms.faults import kill_at
+from transforms.json_files import read_json_if_there
 from transforms.run_context import SCHEMA_VERSION
 from transforms.shards.dataset_state import (
     PartPlan,
@@ -103,9 +104,7 @@ def plan_shards(
     rows = _read_rows(rows_files)
     raise_if_rows_are_missing(rows, settings=settings, run=run)
     if settings.dedup_path is not None:
-        removed = duplicate_ids(
-            settings.dedup_path, epsilon=settings.dedup_epsilon, profile=settings.dedup_profile
-        )
+        removed = duplicate_ids(settings.dedup_path, epsilon=settings.dedup_epsilon)
         rows = rows.without(np.isin(rows.clip_id, removed), "duplicate")
     rows = _without_planned(rows, read_plans(run, state.target))
     rows = _plan_new(rows, run=run, settings=settings, generation=state.target)
@@ -127,25 +126,35 @@ def _read_rows(rows_files: Iterable[RowsFile]) -> Rows:
 
 
 def _without_planned(rows: Rows, plans: Iterable[PartPlan]) -> Rows:
-    planned = [
-        _identity(clip_id, start, end)
-        for plan in plans
-        for shard in plan.shards
-        for clip_id, start, end, _ in shard
-    ]
-    if not planned:
-        return rows
-    columns = zip(
-        rows.clip_id.tolist(), rows.start_frame.tolist(), rows.end_frame.tolist(), strict=True
-    )
-    identities = np.array([_identity(clip.decode(), start, end) for clip, start, end in columns])
-    if not len(identities):
-        return rows
-    return rows.take(~np.isin(identities, np.array(planned)))
+    """Return the rows that no plan holds; of the plans one is in memory at a time."""
+    clips, codes = np.unique(rows.clip_id, return_inverse=True)
+    keys = _keys(codes, rows.start_frame, rows.end_frame)
+    order = np.argsort(keys)
+    keys = keys[order]
+    is_planned = np.zeros(len(keys), np.bool_)
+    for plan in plans:
+        samples = list(itertools.chain.from_iterable(plan.shards))
+        ids = np.array([sample[0].encode() for sample in samples] or [b""])
+        frames = np.array([sample[1:3] for sample in samples] or [(0, 0)])
+        codes, is_known = _places(clips, ids)
+        places, is_row = _places(keys, _keys(codes, frames[:, 0], frames[:, 1]))
+        is_planned[order[places[is_known & is_row]]] = True
+    return rows.take(~is_planned) if is_planned.any() else rows
 
 
-def _identity(clip_id: str, start: int, end: int) -> bytes:
-    return f"{clip_id}:{start}:{end}".encode()
+def _keys(codes: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return numbers of clips and frames as bytes strings of one length that sort."""
+    keys = np.zeros(len(codes), [("code", ">u8"), ("start", ">u4"), ("end", ">u4")])
+    keys["code"], keys["start"], keys["end"] = codes, starts, ends
+    return keys.view("S16")
+
+
+def _places(sorted_values: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each wanted value stands, and whether it does."""
+    if not len(sorted_values):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
+    places = np.minimum(np.searchsorted(sorted_values, wanted), len(sorted_values) - 1)
+    return places, sorted_values[places] == wanted
 
 
 def _plan_new(rows: Rows, *, run: DatasetRun, settings: ShardSettings, generation: int) -> Rows:
@@ -185,6 +194,10 @@ def _store_dropped(rows: Rows, run: DatasetRun) -> None:
     for clip_id, reason in zip(rows.dropped_id.tolist(), rows.dropped_reason.tolist(), strict=True):
         by_reason.setdefault(reason.decode(), []).append(clip_id.decode())
     content = {reason: sorted(set(clips)) for reason, clips in by_reason.items()}
+    if run.is_wave:
+        # What the clips of other waves were left out for is told behind the last one.
+        stored = read_json_if_there(dropped_file(run)) or {"dropped": {}}
+        content = {**stored["dropped"], **content}
     write_if_changed(dropped_file(run), {"schema_version": SCHEMA_VERSION, "dropped": content})
 
 

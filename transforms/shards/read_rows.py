@@ -79,7 +79,7 @@ def list_rows(run: DatasetRun, settings: ShardSettings) -> Iterator[RowsFile | C
     folder = rows_folder(run, begin(run, settings).target, settings)
     records = list_clip_records(run)
     waiting = records.clip_ids
-    if records.kept_for_sure:
+    if records.kept_for_sure and not run.is_wave:
         for found in storage_for(folder).list(folder):
             known = load_rows(found.uri).clips()
             yield RowsFile(found.uri, tuple(sorted(known - waiting)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 
+from transforms.progress import count
 from transforms.shards.finish_dataset import DatasetSummary, finish_dataset
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.plan_shards import ShardKey, ShardSample, plan_shards
@@ -78,7 +80,10 @@ def _keyed_shard(
     settings: ShardSettings,
     run: DatasetRun,
 ) -> tuple[str, WrittenShard]:
-    return _ALL, write_shard(group, settings=settings, run=run)
+    started = time.monotonic()
+    written = write_shard(group, settings=settings, run=run)
+    count(run.progress_folder, seconds_of_shard=time.monotonic() - started)
+    return _ALL, written
 
 
 def _finish(

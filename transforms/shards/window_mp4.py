@@ -16,6 +16,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from transforms.errors import MediaError
+from transforms.media.nal_units import is_clean_entry
 from transforms.media.open_input import open_clip
 
 _MUXER = {"fflags": "+bitexact", "movflags": "+faststart"}
@@ -27,9 +28,6 @@ _ENCODER = {
     "threads": "1",
     "x264-params": "cpu-independent=1:keyint=infinite:scenecut=0",
 }
-
-_IDR, _FIRST_SLICE_TYPES = 5, range(1, 6)
-"""NAL unit types of H.264: a picture that nothing before is needed for; all slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,26 +114,11 @@ def _copyable(clip: Path, times: _PacketTimes, window_pts: np.ndarray) -> tuple[
     with open_clip(clip) as container:
         if container.streams.video[0].codec_context.name != "h264":
             return packets, "not_h264"
-        if not _begins_with_idr(next(itertools.islice(_packets(container), first, None))):
+        packet = next(itertools.islice(_packets(container), first, None))
+        extradata = packet.stream.codec_context.extradata or b""
+        if not is_clean_entry(bytes(packet), "h264", extradata):
             return packets, "no_idr_at_start"
     return packets, None
-
-
-def _begins_with_idr(packet: Packet) -> bool:
-    """Return whether the first slice of an H.264 packet in mp4 form is one of an IDR picture."""
-    data = bytes(packet)
-    extradata = packet.stream.codec_context.extradata or b""
-    length_size = (extradata[4] & 3) + 1 if extradata[:1] == b"\x01" else 0
-    if not length_size:
-        return False
-    position = 0
-    while position + length_size < len(data):
-        size = int.from_bytes(data[position : position + length_size], "big")
-        kind = data[position + length_size] & 0x1F
-        if kind in _FIRST_SLICE_TYPES:
-            return kind == _IDR
-        position += length_size + size
-    return False
 
 
 def _copy(clip: Path, packets: slice, first_pts: int, target: Path) -> None:

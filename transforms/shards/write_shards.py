@@ -14,8 +14,9 @@ from transforms.json_files import BadJsonError, read_json, write_json
 from transforms.json_parsing import MAX_SMALL_JSON_BYTES
 from transforms.layout import clip_uri, meta_uri
 from transforms.lease import Heartbeat, raise_if_lost
-from transforms.progress import count
+from transforms.progress import count, mark_first
 from transforms.run_context import SCHEMA_VERSION
+from transforms.scratch import scratch_here
 from transforms.shards.dataset_state import missing_tars, read_commit
 from transforms.shards.layout import (
     METAS,
@@ -102,6 +103,7 @@ def write_shard(
     }
     write_json(commit_uri(run, generation, shard), content)
     count(run.progress_folder, shards_written=1, samples_written=num_samples)
+    mark_first(run.progress_folder, "shard")
     num_bytes = sum(tar["num_bytes"] for tar in tars.values())
     return WrittenShard(shard.tar_name, num_samples, num_bytes)
 
@@ -120,7 +122,7 @@ def _building_folder(run: DatasetRun) -> Iterator[Path]:
 
 def staging_folder(run: DatasetRun) -> Path:
     """Return where unfinished tars of a dataset lie; a killed run leaves some."""
-    staging = storage_for(run.dataset_root).staging(run.dataset_root, Path(run.scratch))
+    staging = storage_for(run.dataset_root).staging(run.dataset_root, scratch_here(run.scratch))
     # Of its own for each version: another one may be in work, under another lease.
     return staging / run.annotation_version
 

@@ -19,7 +19,9 @@ from transforms.lease import Heartbeat
 from transforms.media.child_limits import ChildLimits
 from transforms.media.child_messages import FramesJob, FramesReport, IndexJob, IndexReport
 from transforms.media.children import ChildPool
+from transforms.media.slots import children_here
 from transforms.run_context import RunContext
+from transforms.scratch import scratch_here
 
 Resources = contextlib.ExitStack
 
@@ -56,7 +58,7 @@ class ChildJobs(beam.DoFn, abc.ABC):
     def scratch(self) -> Path:
         """The folder for files in work."""
         # A pool's folder is its own: two workers, and two steps of one, must not meet.
-        return Path(self.context.scratch) / f"worker-{os.getpid()}" / type(self).__name__
+        return scratch_here(self.context.scratch) / f"worker-{os.getpid()}" / type(self).__name__
 
     def start_bundle(self) -> None:
         """Renew the run's lease from now on."""
@@ -73,7 +75,8 @@ class ChildJobs(beam.DoFn, abc.ABC):
             yield from job
             return
         if self._pool is None:
-            self._pool = ChildPool(self.scratch, self._num_children, limits=self._limits)
+            num_children = children_here(self._num_children)
+            self._pool = ChildPool(self.scratch, num_children, limits=self._limits)
         while self._pool.capacity == 0:
             yield from self._finished(self._pool, block=True)
         self._open[job.job_id] = (element, resources)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from transforms.layout import packet_index_uri
+from transforms.clips.local_index import local_index
+from transforms.clips.source_copies import local_source, sources_folder
 from transforms.media.child_messages import FramesJob, FramesReport, IndexReport
 from transforms.progress import count
 from transforms.records import Failure
@@ -56,7 +57,7 @@ class _DecodeSegments(ChildJobs):
             count(self.context.progress_folder, segments_scored=1)
             return (element,)
         try:
-            source = storage_for(video.uri).local_file(video.uri, self.scratch)
+            source = local_source(video.uri, sources_folder(self.context))
             path = str(Path(resources.enter_context(source)).absolute())
         except StorageError as error:
             failure = Failure("split", "unreadable", str(error))
@@ -66,7 +67,7 @@ class _DecodeSegments(ChildJobs):
             job_id=job_id,
             source=path,
             facts=element.facts,
-            index_path=packet_index_uri(self.context.root, video.video_uuid),
+            index_path=local_index(self.context, video.video_uuid),
             frames=segment.seen,
             all_pixels=self._all_pixels,
             path=str((self.scratch / f"{job_id}.npy").absolute()),

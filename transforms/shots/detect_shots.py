@@ -54,7 +54,7 @@ class DetectShots(beam.PTransform):
         # Imports torch: 500 MiB a process that others need not pay.
         from transforms.shots.score_segments import ScoreSegments  # noqa: PLC0415
 
-        return segments | ScoreSegments(self.settings)
+        return segments | ScoreSegments(self.settings, self.context)
 
 
 def _without_model(segment: VideoSegment) -> tuple[VideoSegment, None]:

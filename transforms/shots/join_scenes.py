@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -9,11 +10,13 @@ import apache_beam as beam
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.clips.local_index import local_index
 from transforms.clips.plan import read_plan
 from transforms.errors import MediaError
 from transforms.failures import skip_failed
-from transforms.layout import packet_index_uri, plan_uri
+from transforms.layout import plan_uri
 from transforms.media.packet_index import PacketIndex
+from transforms.progress import count
 from transforms.records import SplitVideo, Video
 from transforms.run_context import RunContext
 from transforms.shots.boundaries import boundaries_at, boundaries_with_transitions
@@ -51,6 +54,7 @@ def join_scenes(
         MediaError: A segment failed (its reason), is missing (``segment_missing``), or the video
             has no frame rate (``no_duration``).
     """
+    started = time.thread_time()
     first = detected.segments[0]
     if first.segment is None:
         return _planned(first, context)
@@ -58,8 +62,7 @@ def join_scenes(
         raise MediaError("no_duration", f"{first.video.uri}: its frame rate is not known")
     scores = _joined_scores(detected)
     scenes, transitions = find_scenes(scores, settings)
-    uri = packet_index_uri(context.root, first.video.video_uuid)
-    pts = PacketIndex.load(uri).pts
+    pts = PacketIndex.load(local_index(context, first.video.video_uuid)).pts
     num_frames = first.segment.num_frames
     pieces = video_pieces(
         scenes,
@@ -69,7 +72,9 @@ def join_scenes(
     )
     if num_frames < len(pts):
         pieces.append((num_frames, len(pts), "damaged"))
-    return split_at(pieces, first, pts, transitions)
+    split = split_at(pieces, first, pts, transitions)
+    count(context.progress_folder, seconds_of_join=time.thread_time() - started)
+    return split
 
 
 def split_at(

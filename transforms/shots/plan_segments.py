@@ -9,10 +9,12 @@ from pathlib import Path
 import apache_beam as beam
 
 from transforms.clips.fingerprints import fingerprint
+from transforms.clips.local_index import local_index, share_index
+from transforms.clips.source_copies import local_source, sources_folder
 from transforms.clips.source_identity import source_identity
 from transforms.errors import MediaError
 from transforms.failures import write_failure
-from transforms.layout import packet_index_uri, plan_uri, shots_uri
+from transforms.layout import plan_uri, shots_uri
 from transforms.media.child_messages import FramesReport, IndexJob, IndexReport
 from transforms.progress import count
 from transforms.records import Failure, ProbedVideo
@@ -101,7 +103,7 @@ class _PlanSegments(ChildJobs):
             return (VideoSegment(video, element.facts),)
         try:
             folder = scores_folder(element, self._settings, root)
-            source = storage_for(video.uri).local_file(video.uri, self.scratch)
+            source = local_source(video.uri, sources_folder(self.context))
             path = str(Path(resources.enter_context(source)).absolute())
         except (MediaError, StorageError) as error:
             reason = error.reason if isinstance(error, MediaError) else "unreadable"
@@ -112,7 +114,7 @@ class _PlanSegments(ChildJobs):
             job_id=video.video_uuid,
             source=path,
             facts=element.facts,
-            index_path=packet_index_uri(root, video.video_uuid),
+            index_path=local_index(self.context, video.video_uuid),
             # Scores are stored behind the index that they were made with.
             is_made=next(iter(storage_for(folder).list(folder)), None) is not None,
             keep_prefix=self._settings.keep_prefix,
@@ -126,13 +128,18 @@ class _PlanSegments(ChildJobs):
         if job_report.failure is not None:
             self._fail(element, job_report.failure)
             return
+        share_index(self.context, element.video.video_uuid)
         segments = video_segments(
             element,
             job_report.num_frames,
             scores_folder=folder,
             windows_per_segment=self._settings.windows_per_segment,
         )
-        count(self.context.progress_folder, segments_planned=len(segments))
+        count(
+            self.context.progress_folder,
+            segments_planned=len(segments),
+            seconds_of_index=job_report.seconds,
+        )
         yield from segments
 
     def _fail(self, probed: ProbedVideo, failure: Failure) -> None:

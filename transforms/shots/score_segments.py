@@ -10,6 +10,7 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
 from transforms.models.transnetv2 import SegmentFrames, TransNetV2Handler
+from transforms.run_context import RunContext
 from transforms.shots.detection_settings import DetectionSettings
 from transforms.shots.video_segment import VideoSegment
 
@@ -23,6 +24,7 @@ class ScoreSegments(beam.PTransform):
     """
 
     settings: DetectionSettings
+    context: RunContext
 
     def expand(
         self, segments: beam.PCollection[VideoSegment]
@@ -30,7 +32,11 @@ class ScoreSegments(beam.PTransform):
         """Attach the model."""
         weights = self.settings.weights
         assert weights is not None
-        handler = TransNetV2Handler(weights.path, num_threads=self.settings.num_children)
+        handler = TransNetV2Handler(
+            weights.path,
+            num_threads=self.settings.num_children,
+            progress_folder=self.context.progress_folder,
+        )
         pad_end = not self.settings.options.transnetv2_compat
         return (
             segments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,14 @@ def store_scores(
         message = f"{segment.video.uri}: {answer.message}"
         segment = dataclasses.replace(segment, failure=Failure("split", "model", message))
     else:
+        started = time.thread_time()
         found = change_scores(segment) if answer is None else network_scores(answer)
         if with_changes:
             found = {**found, **frame_changes_of(segment)}
         save_scores(segment.scores_uri, found)
         kill_at("segment_scored", f"{segment.video.rel}#{segment.number}")
-        count(context.progress_folder, segments_scored=1)
+        seconds = time.thread_time() - started
+        count(context.progress_folder, segments_scored=1, seconds_of_changes=seconds)
     # Another attempt at the bundle may have removed it.
     Path(segment.frames_path).unlink(missing_ok=True)
     return dataclasses.replace(segment, frames_path="")

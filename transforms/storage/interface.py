@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,22 @@ class StorageError(CurateError):
 
 class NotFoundError(StorageError):
     """There is no object at that URI."""
+
+
+class StoreAwayError(CurateError):
+    """A store cannot be reached, or refuses everything: nothing is known about any object.
+
+    No StorageError: steps that note a StorageError as the failure of one video let this one pass,
+    and the run ends instead of failing every video that is left.
+    """
+
+
+class TooLargeError(StorageError):
+    """An object has more bytes than its reader takes."""
+
+    def __init__(self, uri: str, *, most: int, num_bytes: int) -> None:
+        super().__init__(f"{uri}: needed at most {most} bytes, got {num_bytes}")
+        self.num_bytes = num_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +54,14 @@ ProblemHandler = Callable[[str, str], None]
 class Storage(Protocol):
     """Objects appear whole or not at all; a key ``d`` never stands beside a key ``d/x``."""
 
-    def read(self, uri: str) -> bytes:
-        """Return the whole object. Raises NotFoundError, StorageError."""
+    def read(self, uri: str, *, most: int | None = None) -> bytes:
+        """Return the whole object, in one request.
+
+        Raises:
+            NotFoundError: There is none.
+            TooLargeError: It has more than ``most`` bytes, and was not read.
+            StorageError: It cannot be read.
+        """
         ...
 
     def read_range(self, uri: str, start: int, length: int) -> bytes:
@@ -84,6 +106,17 @@ class Storage(Protocol):
 
     def delete(self, uri: str) -> None:
         """Remove the object; nothing happens if there is none."""
+        ...
+
+    def delete_many(self, uris: Iterable[str]) -> None:
+        """Remove many objects, in the order given, in as few requests as the store allows."""
+        ...
+
+    def clock(self, uri: str) -> float:
+        """Return the time by the clock that ``modified_at`` of ``uri`` is told by, in seconds.
+
+        Nothing is left behind.
+        """
         ...
 
     def sweep(self, uri: str, *, deep: bool = True) -> int:

@@ -8,12 +8,18 @@ import os
 import shutil
 import stat as stat_module
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from transforms.machine_locks import machine_lock
-from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
+from transforms.storage.interface import (
+    NotFoundError,
+    ObjectStat,
+    ProblemHandler,
+    StorageError,
+    TooLargeError,
+)
 from transforms.storage.sync import make_folders, sync_file, sync_folder
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -23,8 +29,10 @@ TEMPORARY_PREFIX = ".tmp-"
 class LocalStorage:
     """Files below the local root, synced to disk and then published by rename or link."""
 
-    def read(self, uri: str) -> bytes:
-        """Return the whole file."""
+    def read(self, uri: str, *, most: int | None = None) -> bytes:
+        """Return the whole file, unless it has more than ``most`` bytes."""
+        if most is not None and (num_bytes := self.stat(uri).num_bytes) > most:
+            raise TooLargeError(uri, most=most, num_bytes=num_bytes)
         with _named_errors(uri):
             return Path(uri).read_bytes()
 
@@ -102,6 +110,20 @@ class LocalStorage:
         """Remove the file; nothing happens if there is none."""
         with _named_errors(uri), contextlib.suppress(FileNotFoundError):
             os.unlink(uri)
+
+    def delete_many(self, uris: Iterable[str]) -> None:
+        """Remove the files, one after the other."""
+        for uri in uris:
+            self.delete(uri)
+
+    def clock(self, uri: str) -> float:
+        """Return the time by the clock of the file system: that of a file written now beside it."""
+        probe = os.path.join(os.path.dirname(uri), TEMPORARY_PREFIX + uuid.uuid4().hex)
+        self.write(probe, b"")
+        try:
+            return self.stat(probe).modified_at
+        finally:
+            self.delete(probe)
 
     def sweep(self, uri: str, *, deep: bool = True) -> int:
         """Remove temporaries below the folder, not through links to folders; return how many."""

@@ -7,23 +7,48 @@ import functools
 from transforms.errors import PreflightError
 from transforms.storage.interface import Storage
 from transforms.storage.local import LocalStorage
+from transforms.storage.routes import StorageRoute, route_for
 from transforms.storage.uris import scheme_of
 
+_LOCAL = LocalStorage()
+HASTY_SECONDS = 10.0
 
-def storage_for(uri: str, *, profile: str = "default") -> Storage:
-    """Return the storage that holds ``uri``; one client per process, scheme and profile.
+
+def storage_for(uri: str) -> Storage:
+    """Return the storage that holds ``uri``, with the credentials of its route.
 
     Raises:
         PreflightError: The scheme has no storage here.
     """
-    return _client(scheme_of(uri), profile)
+    scheme = scheme_of(uri)
+    if scheme == "":
+        return _LOCAL
+    route = route_for(uri)
+    return _remote(scheme, route.profile, route.credentials_file, False)
+
+
+def hasty_storage_for(uri: str) -> Storage:
+    """Return the same, but where a store does not answer it gives up after about ten seconds."""
+    scheme = scheme_of(uri)
+    if scheme == "":
+        return _LOCAL
+    route = route_for(uri)
+    return _remote(scheme, route.profile, route.credentials_file, True)
 
 
 @functools.cache
-def _client(scheme: str, profile: str) -> Storage:
-    if scheme in ("", "file"):
-        return LocalStorage()
+def _remote(scheme: str, profile: str, credentials_file: str | None, hasty: bool) -> Storage:
+    if scheme == "s3":
+        # It brings boto3: only where it is used.
+        from transforms.storage.s3 import S3Storage  # noqa: PLC0415
+
+        return S3Storage(StorageRoute("", profile, credentials_file), hasty=hasty)
+    if scheme == "gs":
+        # It brings Google's client, in the same way.
+        from transforms.storage.gcs import GcsStorage  # noqa: PLC0415
+
+        return GcsStorage(HASTY_SECONDS) if hasty else GcsStorage()
     raise PreflightError(
-        f"{scheme}:// is not supported yet (profile {profile!r}); copy the data to a local folder "
-        "and give its path"
+        f"{scheme}:// is not supported (local paths, s3:// and gs:// are); copy the data to a "
+        "local folder and give its path"
     )

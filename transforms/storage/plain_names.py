@@ -8,6 +8,7 @@ import re
 from transforms.storage.uris import is_inside, scheme_of
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_QUERY = re.compile(r"(https?://[^\s?]*)\?\S+", re.IGNORECASE)
 MAX_SHOWN = 100
 """Characters of a foreign name that messages show."""
 
@@ -43,6 +44,16 @@ def one_line(text: str) -> str:
     return "".join(
         mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text
     )
+
+
+def without_queries(text: str) -> str:
+    """Return a text whose URLs of the web have no query: that of a signed URL is a secret.
+
+    Example:
+        >>> without_queries("GET https://b/in.zip?X-Amz-Signature=0f3a: refused")
+        'GET https://b/in.zip?... refused'
+    """
+    return _QUERY.sub(r"\1?...", text)
 
 
 def leads_outside(uri: str) -> bool:

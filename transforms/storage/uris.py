@@ -45,3 +45,14 @@ def is_inside(uri: str, root: str) -> bool:
         (False, True)
     """
     return (uri.rstrip("/") + "/").startswith(root.rstrip("/") + "/")
+
+
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """Return the bucket and the key of ``s3://bucket/key`` or ``gs://bucket/key``.
+
+    Example:
+        >>> bucket_and_key("s3://clips/a//b c.mp4"), bucket_and_key("gs://clips")
+        (('clips', 'a//b c.mp4'), ('clips', ''))
+    """
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    return bucket, key

@@ -14,6 +14,7 @@ from transforms.media.observers.frozen_share import FrozenShare
 from transforms.media.observers.observer import Findings
 from transforms.media.observers.picture_box import PictureBox
 from transforms.media.observers.sharpness import Sharpness
+from transforms.media.stopwatch import Stopwatch
 
 
 class LumaScorer(Protocol):
@@ -52,21 +53,25 @@ class LumaScores:
     Args:
         names: Some of ``SCORERS``.
         fps: Frames per second of the clip; 0 when unknown.
+        watch: Is told what each scorer takes; the first one makes what all of them share.
     """
 
-    def __init__(self, names: Sequence[str], *, fps: float) -> None:
+    def __init__(self, names: Sequence[str], *, fps: float, watch: Stopwatch | None = None) -> None:
         self._reader = LumaReader()
-        self._scorers = [SCORERS[name](fps=fps) for name in names]
+        self._scorers = {name: SCORERS[name](fps=fps) for name in names}
+        self._watch = watch or Stopwatch()
 
     def observe(self, frame: av.VideoFrame, index: int) -> None:
         """Measure the frame."""
         luma = self._reader.read(frame)
-        for scorer in self._scorers:
+        for name, scorer in self._scorers.items():
             scorer.observe(luma, index)
+            self._watch.lap(name)
 
     def finish(self) -> Findings:
         """Return all scores."""
         scores: dict[str, float] = {}
-        for scorer in self._scorers:
+        for name, scorer in self._scorers.items():
             scores.update(scorer.finish())
+            self._watch.lap(name)
         return Findings(scores=scores)

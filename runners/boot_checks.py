@@ -1,0 +1,122 @@
+"""What a worker checks before it starts, each with an exit status that tells the submitter."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from runners.boot_order import BootOrder, program_facts
+from transforms.errors import CurateError
+from transforms.scratch import scratch_root
+from transforms.storage.interface import StorageError
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import join, scheme_of
+
+MIN_FREE_BYTES = 256 * 1024 * 1024
+"""With less room for files in work not even one clip's are safe."""
+OTHER_PROGRAM = 65
+NOT_VISIBLE = 66
+NO_SCRATCH = 67
+NOT_STARTED = 68
+PROBLEMS: Mapping[int, str] = {
+    OTHER_PROGRAM: "it has other versions than the machine that submits; install the same ones",
+    NOT_VISIBLE: "it does not see the storage; mount it there under the same path",
+    NO_SCRATCH: "it has no room for files in work; free some, or name another --scratch_path",
+    NOT_STARTED: "it ended while it started; its log there, or the TaskManager's, tells why",
+    1: "its Python does not find this program; install beam-curate there",
+    126: "its Python cannot be run; install the same one there, or name it with --worker_python",
+    127: "its Python is not there; install the same one there, or name it with --worker_python",
+}
+"""Exit status of the boot program to what is wrong with the worker's machine."""
+
+
+class BootError(CurateError):
+    """A worker cannot start on this machine."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+
+    def __str__(self) -> str:
+        """Return the sentence for people."""
+        return self.message
+
+
+def check_machine(order: BootOrder) -> None:
+    """Check that a worker can do its work on this machine.
+
+    Raises:
+        BootError: It cannot; says why.
+    """
+    _check_program(order.program)
+    for uri in order.visible:
+        _check_visible(uri)
+    _check_scratch(order.scratch_path)
+
+
+def report(order: BootOrder, error: BootError) -> None:
+    """Write what is wrong where the submitter reads it, unless the storage is what is missing."""
+    if order.reports is None or error.status == NOT_VISIBLE:
+        return
+    name = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}.json"
+    uri = join(order.reports, name)
+    content = {"host": socket.gethostname(), "status": error.status, "message": error.message}
+    try:
+        storage_for(uri).write(uri, json.dumps(content).encode())
+    except StorageError as failed:
+        # The exit status still tells; the log has both.
+        print(f"the submitter could not be told: {failed}", flush=True)
+
+
+def read_report(folder: str | None) -> str | None:
+    """Return what the first worker to complain says, with its host; None when none does."""
+    if folder is None:
+        return None
+    for stat in storage_for(folder).list(folder):
+        content = json.loads(storage_for(stat.uri).read(stat.uri))
+        return f"{content['host']}: {content['message']}"
+    return None
+
+
+def _check_program(wanted: Mapping[str, str]) -> None:
+    found = program_facts()
+    differing = [
+        f"{name} {found.get(name, 'missing')} here, {wanted.get(name, 'missing')} there"
+        for name in sorted({*wanted, *found})
+        if wanted.get(name) != found.get(name)
+    ]
+    if differing:
+        raise BootError(
+            OTHER_PROGRAM,
+            f"worker and submitter differ: {'; '.join(differing)}; install the same versions",
+        )
+
+
+def _check_visible(uri: str) -> None:
+    try:
+        is_there = storage_for(uri).exists(uri) if scheme_of(uri) else Path(uri).exists()
+    except (StorageError, OSError) as error:
+        raise BootError(NOT_VISIBLE, f"{uri}: {error}") from error
+    if not is_there:
+        raise BootError(NOT_VISIBLE, f"{uri}: is not there on {socket.gethostname()}")
+
+
+def _check_scratch(configured: str | None) -> None:
+    try:
+        root = scratch_root(configured)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(root).free
+    except (CurateError, OSError) as error:
+        raise BootError(NO_SCRATCH, f"scratch folder: {error}") from error
+    if free < MIN_FREE_BYTES:
+        raise BootError(
+            NO_SCRATCH,
+            f"scratch folder {root}: needed {MIN_FREE_BYTES >> 20} MiB of room at least, got "
+            f"{free >> 20} MiB",
+        )

@@ -1,0 +1,145 @@
+"""Follows a Flink job to its end, and ends it when it hangs or can only fail."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from runners.boot_checks import PROBLEMS, read_report
+from runners.flink_rest import FlinkAnswerError, FlinkRest, FlinkUnreachableError
+from runners.step_errors import error_in_text
+from transforms.errors import CurateError, PreflightError
+
+POLL_SECONDS = 1.0
+GONE_SECONDS = 60.0
+"""A JobManager that has not answered for so long is gone, and its job with it."""
+_EXIT_STATUS = re.compile(r"Process died with exit code (\d+)")
+_NO_BOOT = re.compile(r'Cannot run program "([^"]+)"[^\n]*')
+_CAUSE = re.compile(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error)\b.*)$", re.MULTILINE)
+_HOPELESS = re.compile(r"\.(LeaseLost|Ledger|Preflight|Usage)Error: ")
+
+
+class FlinkJobError(CurateError):
+    """A Flink job failed, hangs, or is lost."""
+
+
+class FlinkLostError(FlinkJobError):
+    """A Flink job lost a machine or a process: another one may go through."""
+
+
+def follow(
+    rest: FlinkRest,
+    job_id: str,
+    *,
+    progress: Callable[[], float],
+    stall_seconds: float,
+    reports: str | None = None,
+) -> None:
+    """Wait for the end of a job.
+
+    Args:
+        rest: The JobManager.
+        job_id: The job.
+        progress: Returns a number that changes whenever a worker has counted something.
+        stall_seconds: When nothing at all changed for so long, the job hangs.
+        reports: Folder where workers say why they cannot start.
+
+    Raises:
+        CurateError: As a step raised it.
+        PreflightError: A worker cannot start; says where and why.
+        FlinkLostError: The job lost a machine or a process.
+        FlinkJobError: A step raised something else, or the job hangs.
+    """
+    seen: object = None
+    changed_at = heard_at = time.monotonic()
+    while True:
+        now = time.monotonic()
+        try:
+            job = rest.job(job_id)
+            heard_at = now
+            if _has_finished(rest, job_id, job, reports):
+                return
+            found = (progress(), _activity(job))
+            if found != seen:
+                seen, changed_at = found, now
+        except FlinkAnswerError as error:
+            raise FlinkLostError(
+                f"Flink has lost the job ({error}): was it started anew?"
+            ) from error
+        except FlinkUnreachableError as error:
+            if now - heard_at > GONE_SECONDS:
+                raise FlinkJobError(
+                    f"{error}, for {GONE_SECONDS:.0f} seconds: the JobManager is gone, and the "
+                    "job with it"
+                ) from error
+        if now - changed_at > stall_seconds:
+            raise FlinkJobError(
+                f"nothing was counted for {stall_seconds / 60:g} minutes: the job hangs and is "
+                "cancelled; the logs of TaskManagers and workers tell more. When single steps may "
+                "take longer, allow them more with --stall_minutes"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any], reports: str | None) -> bool:
+    state = job["state"]
+    if state == "FINISHED":
+        return True
+    for entry in rest.exceptions(job_id):
+        text = entry.get("stacktrace", "")
+        host = str(entry.get("endpoint") or "a TaskManager").rpartition(":")[0]
+        if problem := _start_problem(text, host or "a TaskManager", reports):
+            raise PreflightError(problem)
+        if _HOPELESS.search(text) and (error := error_in_text(text)) is not None:
+            # It would come again at every attempt.
+            raise error
+    if state == "FAILED":
+        raise _failure(rest.exceptions(job_id))
+    if state == "CANCELED":
+        raise FlinkJobError("the job was cancelled, but not by this command")
+    return False
+
+
+def _activity(job: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what changes when anything happens in Flink's own eyes."""
+    return tuple(
+        (
+            vertex["status"],
+            vertex["metrics"].get("read-records"),
+            vertex["metrics"].get("read-bytes"),
+        )
+        for vertex in job.get("vertices", [])
+    )
+
+
+def _start_problem(text: str, host: str, reports: str | None) -> str | None:
+    """Return why a worker cannot start, None when that is not what failed."""
+    if missing := _NO_BOOT.search(text):
+        return (
+            f"{host}: a worker cannot start: {missing.group(0)}. The machines of the TaskManagers "
+            "need beam-curate under the same path as here, or name their Python with "
+            "--worker_python"
+        )
+    status = _EXIT_STATUS.search(text)
+    if status is None or int(status.group(1)) not in PROBLEMS:
+        return None
+    told = read_report(reports)
+    return f"{host}: a worker cannot start: {PROBLEMS[int(status.group(1))]}" + (
+        f" ({told})" if told else ""
+    )
+
+
+def _failure(entries: list[dict[str, Any]]) -> CurateError:
+    text = entries[0].get("stacktrace", "") if entries else ""
+    error = error_in_text(text)
+    if error is not None:
+        return error
+    causes = _CAUSE.findall(text) or ["it does not say why"]
+    python = text.rpartition("Traceback (most recent call last):")[2] if "Traceback" in text else ""
+    if python:
+        # Of Beam's worker: the step's own traceback is what counts.
+        kept = [line for line in python.splitlines() if line.strip() and "\tat " not in line]
+        return FlinkJobError("the Flink job failed: Traceback" + "\n".join(["", *kept[:40]]))
+    return FlinkLostError(f"the Flink job failed: {causes[-1]}")

@@ -1,0 +1,95 @@
+"""Runs Beam's job server, and cancels the Flink job when the command is gone.
+
+``python -m runners.job_guard FOLDER MASTER JOB_NAME COMMAND...``, started by ``job_server``. The
+command holds its standard input open; when that closes without the word ``done`` before, the
+command was killed, and what it submitted is cancelled: otherwise it would go on without anybody,
+beside the run that comes next.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+from runners.flink_rest import FlinkAnswerError, FlinkRest, FlinkUnreachableError
+
+DONE = b"done"
+ENDED_NAME = "ended"
+"""File that tells the exit status of a job server that has ended."""
+LOG_NAME = "job_server.log"
+_STOP_SECONDS = 3.0
+_LOOK_SECONDS = 0.2
+_CANCEL_SECONDS = 30.0
+_LATE_SECONDS = 5.0
+"""So long a job may take to appear whose server is dead."""
+
+
+def main(folder: Path, master: str, job_name: str, command: list[str]) -> None:
+    """Run the job server until the command has no more need of it."""
+    # Ctrl-C is for the command.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    is_over = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        is_over.set()
+
+    signal.signal(signal.SIGTERM, end)
+    told: list[bytes] = []
+
+    def listen() -> None:
+        told.append(sys.stdin.buffer.read())
+        is_over.set()
+
+    with (folder / LOG_NAME).open("ab") as log:
+        server = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
+        threading.Thread(target=listen, daemon=True).start()
+        while not is_over.wait(_LOOK_SECONDS):
+            status = server.poll()
+            if status is not None:
+                (folder / ENDED_NAME).write_text(str(status))
+                is_over.wait()
+        _stop(server)
+    if not any(DONE in text for text in told):
+        cancel_job(FlinkRest(master), job_name)
+
+
+def cancel_job(rest: FlinkRest, job_name: str) -> bool:
+    """Cancel every job of this name and wait for its end; return whether none is left running.
+
+    A cluster that does not answer any more is waited for half a minute, then left alone.
+    """
+    deadline = time.monotonic() + _CANCEL_SECONDS
+    late_at = time.monotonic() + _LATE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            named = [job for job in rest.jobs() if job.name == job_name]
+            running = [job for job in named if not job.has_ended]
+            for job in running:
+                rest.cancel(job.job_id)
+            if not running and (named or time.monotonic() > late_at):
+                return True
+        except (FlinkUnreachableError, FlinkAnswerError):
+            # Perhaps only for a moment.
+            pass
+        time.sleep(_LOOK_SECONDS)
+    return False
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])

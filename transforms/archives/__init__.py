@@ -1,0 +1,1 @@
+"""Zip archives behind presigned URLs: fetched and unpacked safely, packed and sent."""
