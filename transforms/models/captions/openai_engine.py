@@ -73,9 +73,7 @@ class OpenAIEngine:
             body["max_tokens"] = self._settings.max_tokens
         return self._client.chat.completions.create(**body)
 
-    def _failed(
-        self, request: CaptionRequest, error: Exception, attempts: int
-    ) -> CaptionAnswer:
+    def _failed(self, request: CaptionRequest, error: Exception, attempts: int) -> CaptionAnswer:
         is_timeout = isinstance(error, openai.APITimeoutError)
         text = self._access.without_key(str(error))
         return CaptionAnswer(
