@@ -54,7 +54,13 @@ class CaptionWindow(Document):
     ``{captioning_algorithm}_prompt_tokens`` and ``{captioning_algorithm}_output_tokens``.
     """
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "x-other-names": ["captions were made", "Caption and tokens, as said above."]
+        },
+    )
+    __pydantic_extra__: dict[str, str | int]
 
     start_frame: int = upstream(unit="frame number", ge=0)
     """First frame; the clip's first frame is 0."""
