@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib.util
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def captions_here(config: PipelineConfig) -> tuple[bool, str]:
         settings = _settings(config)
     except (PreflightError, UsageError) as error:
         _logger.debug("%s", error)
-        return False, str(error).partition(";")[0].partition(":")[0]
+        return False, re.split(r"; |: ", str(error))[0]
     return True, f"{settings.engine.settings.model} answers"
 
 
@@ -63,7 +64,7 @@ def _settings(config: SplitLike) -> CaptionSettings:
     algorithm = config.caption_model.captioning_algorithm
     if algorithm not in BUILT:
         raise PreflightError(
-            f"captioning_algorithm={algorithm}: is not built yet; serve the model "
+            f"captioning_algorithm={algorithm} is not built yet; serve the model "
             "(vllm serve ...) and use captioning_algorithm=openai, or leave captions out with "
             "generate_captions=false"
         )

@@ -45,6 +45,8 @@ class CaptionServer:
     misbehave: Callable[[int], str | None] = lambda _: None
     """Number of a request, from 0, to ``429``, ``500``, ``garbage``, ``drop``, ``slow`` or None."""
     models: tuple[str, ...] = (MODEL,)
+    dies_after: int | None = None
+    """Requests after which it closes every connection without a word."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _open: int = 0
 
@@ -91,14 +93,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        if not self._may_enter():
+        if self._is_dead() or not self._may_enter():
             return
         models = [{"id": name, "object": "model"} for name in self.server_state.models]
         self._send(200, {"object": "list", "data": models})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self._may_enter():
+        if self._is_dead() or not self._may_enter():
             return
         with self.server_state.counted(body) as number:
             self._answer(body, self.server_state.misbehave(number))
@@ -137,6 +139,14 @@ class _Handler(BaseHTTPRequestHandler):
             ],
             "usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107},
         }
+
+    def _is_dead(self) -> bool:
+        state = self.server_state
+        if state.dies_after is None or len(state.requests) < state.dies_after:
+            return False
+        self.close_connection = True
+        self.connection.close()
+        return True
 
     def _may_enter(self) -> bool:
         if self.headers.get("Authorization") == f"Bearer {KEY}":

@@ -82,6 +82,27 @@ def test_every_caption_is_on_its_own_window(
     assert server.requests == [], "a rerun sends nothing"
 
 
+def test_an_endpoint_that_dies_ends_the_run_and_the_same_command_goes_on(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    options = (*CUT, *CAPTIONS, "--max_failed_share", "0.5", "--openai_caption_retries", "1")
+    captions.served_model.cache_clear()
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with caption_server() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        server.dies_after = 5
+        assert run.curate(*options) == 1
+    assert "does not answer any more; start it again" in capsys.readouterr().err
+    assert not (run.out / "summary.json").exists()
+    captions.served_model.cache_clear()
+    with caption_server() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        assert run.curate(*options) == 3
+        assert check_captions(run) == 21
+        assert len(server.requests) <= 21
+
+
 def test_no_key_is_stored_or_said(
     raw: Path, server: CaptionServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +157,7 @@ def test_captions_turned_on_later_leave_the_clips_alone(
         (["--captioning_prompt_file", "/nowhere/prompt.txt"], "cannot be read"),
         (["--captioning_prompt_text", " "], "the prompt is empty"),
         (["--openai_model_name", "other"], f"does not serve other; it serves {MODEL}"),
-        (["--captioning_algorithm", "gemini"], "gemini: is not built yet"),
+        (["--captioning_algorithm", "gemini"], "captioning_algorithm=gemini is not built yet"),
     ],
 )
 def test_wrong_use_is_told_before_the_start(
@@ -177,5 +198,8 @@ def test_an_endpoint_that_refuses_or_is_down_is_named(
     # Auto makes none then, and says why.
     auto = ("--captioning_algorithm", "openai", "--max_failed_share", "0.5")
     assert run.curate(*CUT, *auto) == 3
-    assert "generate_captions: auto is off here (no OpenAI" in capsys.readouterr().err
+    assert (
+        "generate_captions: auto is off here (no OpenAI-compatible endpoint is known"
+        in capsys.readouterr().err
+    )
     assert json.loads((run.out / "runs" / "options.json").read_text())

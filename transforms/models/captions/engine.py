@@ -6,10 +6,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from transforms.errors import CurateError
+
 CaptionStatus = Literal["success", "truncated", "blocked", "error", "skipped"]
 """Upstream's outcomes of a window (contract §1.14)."""
 CAPTIONED: frozenset[CaptionStatus] = frozenset({"success", "truncated"})
 """Outcomes that count as captioned."""
+
+
+class EngineGoneError(CurateError):
+    """Whoever makes the captions cannot be reached any more; what is finished stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,8 @@ class CaptionEngine(Protocol):
     def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
         """Begin a request.
 
-        The future's result is an answer also when the request fails; an exception in it is a
-        defect, and ends the bundle.
+        The future's result is an answer also when the request fails. An exception in it ends the
+        run: ``EngineGoneError``, or a defect.
         """
         ...
 

@@ -12,11 +12,13 @@ import openai
 
 from transforms.models.api_access import ApiAccess
 from transforms.models.captions.backoff import wait_seconds
-from transforms.models.captions.engine import CaptionAnswer, CaptionRequest
+from transforms.models.captions.engine import CaptionAnswer, CaptionRequest, EngineGoneError
 from transforms.models.captions.settings import OpenAISettings
 
 _TEMPORARY = (408, 409, 429)
 _SERVER_ERRORS = 500
+_ANSWER_SECONDS = 10.0
+"""For a question that costs the server nothing."""
 
 
 class OpenAIEngine:
@@ -57,6 +59,7 @@ class OpenAIEngine:
                 # An answer that is no JSON is a ValueError.
                 retry_after = _retry_after(error)
                 if attempt > self._settings.retries or not _is_temporary(error):
+                    self._raise_if_gone(error)
                     return self._failed(request, error, attempt)
             pause = wait_seconds(
                 attempt,
@@ -72,6 +75,25 @@ class OpenAIEngine:
         if self._settings.max_tokens is not None:
             body["max_tokens"] = self._settings.max_tokens
         return self._client.chat.completions.create(**body)
+
+    def _raise_if_gone(self, error: Exception) -> None:
+        """Raise when nobody is there any more: that is no fault of the window.
+
+        Raises:
+            EngineGoneError: The endpoint cannot even be reached.
+        """
+        if not isinstance(error, openai.APIConnectionError):
+            return
+        try:
+            self._client.models.list(timeout=_ANSWER_SECONDS)
+        except openai.APIConnectionError:
+            raise EngineGoneError(
+                f"{self._client.base_url}: the endpoint for captions does not answer any more; "
+                "start it again"
+            ) from None
+        except openai.OpenAIError:
+            # It answers, if only to refuse.
+            return
 
     def _failed(self, request: CaptionRequest, error: Exception, attempts: int) -> CaptionAnswer:
         is_timeout = isinstance(error, openai.APITimeoutError)
