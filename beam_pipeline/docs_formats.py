@@ -86,7 +86,8 @@ def _object_lines(schema: dict[str, Any], document: str) -> list[str]:
     extra = schema.get("additionalProperties")
     if extra:
         kind = " or ".join(_type_words(extra, document))
-        rows.append(["any other name", kind, "", "upstream", "per video", "The video's entry."])
+        when, meaning = schema["x-other-names"]
+        rows.append(["any other name", kind, "", "upstream", when, meaning])
     return ["", _paragraph(schema["description"]), "", *table(heads, rows)]
 
 

@@ -30,7 +30,7 @@ def split(
 ) -> beam.PCollection[str]:
     """Attach the split pipeline; return its one signal element, emitted when the run is closed."""
     context = prepared.context
-    return (
+    clips = (
         root
         | ListVideos(config.input.anywhere(), context, is_wave=prepared.is_selected)
         # Probing and planning cost a few requests per video: not all of them in one worker.
@@ -43,10 +43,13 @@ def split(
         | CutChunks(prepared.cut, context)
         | FilterMotion(config.motion)
         | FilterScores(config.scores)
-        | WriteClips(context)
-        | FinishChunks(context)
-        | FinishRun(context, prepared.facts)
     )
+    if prepared.captions is not None:
+        # Its module imports torch where that is installed: only graphs with captions do.
+        from transforms.annotate.caption_clips import CaptionClips  # noqa: PLC0415
+
+        clips |= CaptionClips(prepared.captions, context)
+    return clips | WriteClips(context) | FinishChunks(context) | FinishRun(context, prepared.facts)
 
 
 def split_videos(

@@ -9,10 +9,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from beam_pipeline.captions import caption_definition, caption_settings
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
 from beam_pipeline.routes import routes_of
 from beam_pipeline.run_place import RunPlace
+from transforms.annotate.caption_settings import CaptionSettings
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
@@ -47,6 +49,8 @@ class PreparedSplit:
     cut: CutSettings
     detection: DetectionSettings | None
     """None: clips of one length."""
+    captions: CaptionSettings | None
+    """None: no captions are made."""
     facts: RunFacts
     warnings: tuple[str, ...]
     is_selected: bool = False
@@ -196,24 +200,31 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
     encode = encode.dropping_below(shortest_seconds(config))
     check_encoder(clip_form(config), encode)
     cut = _cut_settings(config, encode, place.workers or 1)
+    captions = caption_settings(config)
+    stages = stage_fingerprints(config, encode, cut.look)
+    if captions is not None:
+        stages += (("captions", fingerprint(caption_definition(config, captions))),)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=place.run_id,
         scratch=str(place.scratch),
         progress_folder=place.progress_folder,
-        stages=stage_fingerprints(config, encode, cut.look),
+        stages=stages,
         spans_fingerprint=spans_fingerprint(config),
         retry_failed=config.run.retry_failed,
         routes=routes_of(config),
+        captioning_algorithm=config.caption_model.captioning_algorithm if captions else "",
     )
     return PreparedSplit(
         context=context,
         cut=cut,
         detection=detection_settings(config, cut),
+        captions=captions,
         facts=RunFacts(
             started_at=time.time(),
             resolved=json.dumps(resolved, sort_keys=True),
             embedding_algorithm=config.embedding.embedding_algorithm,
+            all_captions=config.output.write_all_caption_json,
         ),
         warnings=(warning,) if warning else (),
     )

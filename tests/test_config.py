@@ -233,14 +233,14 @@ def test_auto_is_stored_with_its_reason() -> None:
     ]
     assert resolve_auto(split(splitting_algorithm="fixed_stride"))[1] == [
         "generate_embeddings: auto is off here (embeddings are not built yet)",
-        "generate_captions: auto is off here (captions are not built yet)",
+        "generate_captions: auto is off here (captioning_algorithm=qwen is not built yet)",
     ]
 
 
 def test_explicit_true_of_what_is_not_built_is_refused_with_ways_on() -> None:
-    (problem,) = not_built(split(generate_captions=True))
-    assert problem.startswith("generate_captions=true: captions are not built yet")
-    assert "auto or false" in problem
+    (problem,) = not_built(split(generate_embeddings=True))
+    assert problem.startswith("generate_embeddings=true: embeddings are not built yet")
+    assert "auto or" in problem
 
 
 @pytest.mark.parametrize(

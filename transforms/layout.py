@@ -98,6 +98,16 @@ def finished_run_uri(root: str, number: int) -> str:
     return join(root, RUNS, f"{number:04d}.json")
 
 
+def all_captions_uri(root: str, version: str = "v0") -> str:
+    """Return the file with the captions of all windows."""
+    return join(root, version, "all_window_captions.json")
+
+
+def caption_quality_uri(root: str) -> str:
+    """Return the statistics of all captions."""
+    return join(root, "caption_quality_stats.json")
+
+
 def summary_uri(root: str) -> str:
     """Return the summary of everything ever processed into an output."""
     return join(root, "summary.json")

@@ -206,6 +206,24 @@ class Failure:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class WindowCaption:
+    """What a caption model said of one window of a clip."""
+
+    start_frame: int
+    """Half-open, ``[start_frame, end_frame)``."""
+    end_frame: int
+    status: str
+    """``success``, ``truncated``, ``blocked``, ``error`` or ``skipped`` (contract §1.14)."""
+    text: str = ""
+    reason: str = ""
+    """``exception`` or ``timeout`` when there is no caption."""
+    message: str = ""
+    """The error, for people."""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+
 Outcome = Literal["pending", "rejected", "failed", "no_frames", "committed"]
 
 
@@ -233,6 +251,10 @@ class Clip:
     """Handle of the clip's files: the worker's scratch folder, see media/clip_files.py."""
     preview_names: tuple[str, ...] = ()
     """File names of the previews in scratch."""
+    done: tuple[str, ...] = ()
+    """Stages that the commit of a clip has that is ``redone``."""
+    captions: tuple[WindowCaption, ...] = ()
+    """One per caption window, when it was asked for."""
 
     def score(self, name: str) -> float | None:
         """Return the named score, or None when it was not measured."""

@@ -31,6 +31,8 @@ class RunContext(RoutesHolder):
     """Fingerprint of the options that decide where videos are cut."""
     retry_failed: bool = False
     annotation_version: str = "v0"
+    captioning_algorithm: str = ""
+    """Whose captions are made, empty: none are. Part of field names of windows."""
     routes: tuple[StorageRoute, ...] = ()
     """Whose credentials open inputs and output; whoever holds a context can open them."""
 

@@ -1,142 +1,80 @@
-"""Give every window of a clip a caption: the options; the stage itself is not built yet."""
+"""Give every window of a kept clip a caption. Only graphs with captions import this: Beam's
+inference imports torch."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from transforms.section import Section, ignored, option
+import apache_beam as beam
+from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
-_WORKERS = "the number of workers is the runner's: --direct_num_workers, --parallelism"
-_ONE_MODEL = "one model per worker process; the runner's preset places GPUs"
+from transforms.annotate.caption_requests import caption_requests
+from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
+from transforms.annotate.collect_captions import CollectCaptions
+from transforms.clips.plan import read_plan
+from transforms.errors import MediaError
+from transforms.models.captions.engine import CaptionEngine, CaptionRequest
+from transforms.models.captions.tickets import Ticket, put
+from transforms.models.exact_handler import ExactHandler
+from transforms.records import Clip, Failure
+from transforms.run_context import RunContext
 
-PromptVariant = Literal["default", "av", "av-surveillance"]
+STAGE = "captions"
+Requests = tuple[CaptionRequest, ...]
+Tickets = tuple[Ticket, ...]
 
 
-class Captioning(Section):
-    """Options of captions whatever the model (contract §1.1 Captioning, §1.14)."""
+@dataclass
+class CaptionClips(beam.PTransform):
+    """Ask the engine about every window of each clip that is kept so far.
 
-    title: ClassVar[str] = "Captions"
-    built: ClassVar[bool] = False
-    auto_option: ClassVar[str] = "generate_captions"
+    Input: clips, in any order; those to be captioned have their files in scratch. Output: the same
+    clips, one for one, in the order in which they finish; those that were asked about carry one
+    caption per window, whose status says what became of it. The engine is never idle while clips
+    come: requests are begun as clips come in, and up to twice its slots are open.
+    """
 
-    generate_captions: bool | Literal["auto"] = option("auto")
-    """Whether windows get captions; auto: where the model's weights or an endpoint are present."""
-    captioning_prompt_variant: PromptVariant = option("default")
-    """Which prompt the model gets."""
-    captioning_prompt_text: str | None = option(None)
-    """Prompt of your own in place of the variant's."""
-    captioning_sampling_fps: float = option(2.0, unit="frames per second", gt=0)
-    """Rate at which the model sees a window's frames."""
-    captioning_max_output_tokens: int = option(8192, unit="tokens")
-    """Longest caption; negative: no limit."""
-    api_caption_batch_size: int = option(8, unit="requests", ge=1)
-    """Requests to an API in flight at once."""
-    gemini_model_name: str = option("models/gemini-2.5-pro")
-    """Model of the Gemini API."""
-    gemini_caption_retries: int = option(3, ge=0)
-    """How often a failed request is repeated."""
-    gemini_retry_delay_seconds: float = option(1.0, unit="seconds", ge=0)
-    """Pause before a repeated request."""
-    gemini_max_inline_mb: float = option(20.0, unit="MiB", gt=0)
-    """Largest window that is sent inside a request."""
-    openai_model_name: str = option("auto")
-    """Model at an OpenAI-compatible endpoint; auto: the only one it serves."""
-    openai_caption_retries: int = option(3, ge=0)
-    """How often a failed request is repeated."""
-    openai_retry_delay_seconds: float = option(1.0, unit="seconds", ge=0)
-    """Pause before a repeated request."""
+    settings: CaptionSettings
+    context: RunContext
 
-    def decide_auto(self) -> tuple[bool, str]:
-        """Return what ``auto`` means on this machine, and why."""
-        return False, "captions are not built yet"
-
-    def not_built(self) -> str | None:
-        """Return why captions cannot be made yet."""
-        if self.generate_captions is not True:
-            return None
+    def expand(self, clips: beam.PCollection[Clip]) -> beam.PCollection[Clip]:
+        """Attach the stage."""
+        handler: Any = KeyedModelHandler(_SubmitCaptions(self.settings.engine))
         return (
-            "generate_captions=true: captions are not built yet; set generate_captions to auto "
-            "or false (they can be added to the same output later)."
+            clips
+            | beam.Map(with_requests, self.settings, self.context.root).with_output_types(
+                tuple[Clip, Requests | None]
+            )
+            | RunInference(handler)
+            | CollectCaptions(2 * self.settings.slots, self.context)
         )
 
 
-class LocalCaptionModels(Section):
-    """Options of caption models that run in the worker (contract §1.1 Captioning)."""
-
-    title: ClassVar[str] = "Captions by local models"
-    built: ClassVar[bool] = False
-
-    qwen_batch_size: int = option(8, unit="windows", ge=1)
-    """Windows given to the model at once."""
-    qwen_use_fp8_weights: bool = option(False)
-    """Whether the weights are used in 8 bits."""
-    qwen_use_vllm_mmcache: bool = option(False)
-    """Whether the engine keeps preprocessed frames."""
-    qwen_stage2_caption: bool = option(False)
-    """Whether the model refines its own caption in a second pass."""
-    qwen_stage2_prompt_text: str | None = option(None)
-    """Prompt of the second pass in place of the built-in one."""
-    nemotron_stage2_caption: bool = option(False)
-    """Whether nemotron refines its own caption in a second pass."""
-    qwen_preprocess_dtype: Literal["float32", "float16", "bfloat16", "uint8"] = option("float16")
-    """Number type of preprocessed frames."""
-    qwen_model_does_preprocess: bool = option(False)
-    """Whether the model's own processor resizes frames."""
-    vllm_performance_mode: Literal["balanced", "interactivity", "throughput"] = option("throughput")
-    """What the engine is tuned for."""
-    vllm_use_inflight_batching: bool = option(True)
-    """Whether new windows join a running batch."""
-    vllm_max_retries: int = option(3, ge=0)
-    """How often a failed window is tried again."""
-    vllm_sampling_temperature: float = option(0.1, ge=0)
-    """Sampling temperature."""
-    vllm_sampling_top_p: float = option(0.001, ge=0, le=1)
-    """Nucleus sampling."""
-    vllm_sampling_top_k: int = option(0)
-    """Sampling among so many tokens; 0: all."""
-    vllm_sampling_repetition_penalty: float = option(1.05)
-    """Penalty of repeated tokens."""
-    vllm_sampling_presence_penalty: float = option(0.0)
-    """Penalty of tokens that occurred."""
-    vllm_sampling_frequency_penalty: float = option(0.0)
-    """Penalty of tokens by how often they occurred."""
-    vllm_sampling_min_p: float = option(0.0, ge=0, le=1)
-    """Smallest probability of a token relative to the likeliest."""
-    vllm_sampling_min_tokens: int = option(16, unit="tokens", ge=0)
-    """Shortest caption."""
-    debug_save_vllm_frames: bool = option(False)
-    """Whether the frames that the model saw are written as PNG."""
-    qwen_use_async_engine: bool = ignored(False, instead="captioning_algorithm=vllm_async")
-    """Obsolete upstream."""
-    qwen_num_gpus_per_worker: int = ignored(1, instead=_ONE_MODEL)
-    """Upstream's GPUs of one model."""
-    vllm_prepare_num_cpus_per_worker: float = ignored(3.0, instead=_WORKERS)
-    """Upstream's processor share of a Ray worker."""
-    copy_weights_to: str | None = ignored(
-        None, instead="HF_HOME on a fast local disk, or the worker image"
-    )
-    """Upstream's local copy of model weights."""
+def with_requests(clip: Clip, settings: CaptionSettings, root: str) -> tuple[Clip, Requests | None]:
+    """Return the clip and what to ask about it, None when nothing is."""
+    if clip.outcome != "pending" or clip.file is None or STAGE in clip.done:
+        return clip, None
+    try:
+        requests = caption_requests(clip, settings.prompt, read_plan(clip.plan_uri), root)
+    except MediaError as error:
+        return clip.failed(Failure("look", error.reason, error.message)), None
+    return clip, requests or None
 
 
-class CaptionEnhancement(Section):
-    """Options of rewriting captions by a language model (contract §1.1 Captioning)."""
+class _SubmitCaptions(ExactHandler[Requests, Tickets, CaptionEngine]):
+    """Begins requests and returns at once; the answers are collected by the next step."""
 
-    title: ClassVar[str] = "Caption enhancement"
-    built: ClassVar[bool] = False
+    def __init__(self, engine: EngineSpec) -> None:
+        # One clip at a time: a batch would hold clips back while the engine has free slots.
+        super().__init__(batch_size=1, example_bytes=1024)
+        self._engine = engine
 
-    enhance_captions: bool = option(False)
-    """Whether a language model rewrites the captions."""
-    enhance_captions_lm_variant: Literal["qwen_lm", "gpt_oss_20b", "openai"] = option("qwen_lm")
-    """Which model rewrites."""
-    enhance_captions_openai_model: str = option("auto")
-    """Model at an OpenAI-compatible endpoint; auto: the only one it serves."""
-    enhance_captions_prompt_variant: PromptVariant = option("default")
-    """Which prompt the model gets."""
-    enhance_captions_prompt_text: str | None = option(None)
-    """Prompt of your own in place of the variant's."""
-    enhance_captions_max_output_tokens: int = option(2048, unit="tokens")
-    """Longest rewritten caption."""
-    enhance_captions_batch_size: int = option(32, unit="captions", ge=1)
-    """Captions given to the model at once."""
-    qwen_lm_use_fp8_weights: bool = option(False)
-    """Whether the weights are used in 8 bits."""
+    def load_model(self) -> CaptionEngine:
+        """Load the engine, once per process."""
+        return self._engine.load()
+
+    def predict(self, examples: Sequence[Requests], model: CaptionEngine) -> list[Tickets]:
+        """Return the tickets of each clip's windows."""
+        return [tuple(put(model.submit(request)) for request in requests) for requests in examples]

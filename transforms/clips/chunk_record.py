@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from transforms.clips.caption_counts import caption_counts, window_captions
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.clips.plan import Plan
 from transforms.clips.score_counts import count_scores
@@ -14,9 +15,9 @@ from transforms.records import Failure
 from transforms.run_context import SCHEMA_VERSION, RunContext
 
 _NOTHING_YET: Mapping[str, Any] = MappingProxyType(
-    {"num_clips_with_embeddings": 0, "all_windows": {}, "all_windows_enhanced_caption": {}}
+    {"num_clips_with_embeddings": 0, "all_windows_enhanced_caption": {}}
 )
-"""Upstream's fields of embeddings and captions, which no clip has here."""
+"""Upstream's fields of embeddings and rewritten captions, which no clip has here."""
 
 
 def chunk_record(
@@ -67,6 +68,8 @@ def _kept_clips(kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "clips": [meta["span_uuid"] for meta in kept],
         "num_clips_with_caption": sum(meta["has_caption"] for meta in kept),
         "num_clips_with_webp": sum(bool(meta.get("previews")) for meta in kept),
+        "all_windows": window_captions(kept),
+        **caption_counts(kept),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transforms.annotate.windows import inclusive_window
+from transforms.clips.caption_fields import caption_fields
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.clips.plan import Plan
 from transforms.clips.score_fields import score_fields
@@ -20,6 +21,7 @@ def clip_metadata(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]
         raise ValueError(f"clip {clip.clip_id} has no file")
     span, facts = plan.spans[clip.clip_index], plan.facts
     width, height = facts.display_size
+    file = _file_fields(clip.file)
     return {
         "span_uuid": clip.clip_id,
         "source_video": plan.video.uri,
@@ -28,7 +30,7 @@ def clip_metadata(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]
         "height_source": height,
         "framerate_source": float(facts.average_rate),
         "clip_location": clip_uri(context.root, clip.clip_id, rejected=clip.rejection is not None),
-        **_file_fields(clip.file),
+        **file,
         "source_id": plan.video.source_id,
         "source_time_base": to_plain(facts.time_base),
         "chunk_index": clip.chunk_index,
@@ -38,6 +40,7 @@ def clip_metadata(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]
         "total_output_tokens": 0,
         "schema_version": SCHEMA_VERSION,
         **annotation_fields(clip, context),
+        **caption_fields(clip, file["windows"], context.captioning_algorithm),
     }
 
 
@@ -72,6 +75,8 @@ def merged_metadata(
 ) -> dict[str, Any]:
     """Return a committed clip's metadata with what a stage turned on later adds."""
     added = annotation_fields(clip, context)
+    windows = committed.get("windows", [])
+    added.update(caption_fields(clip, windows, context.captioning_algorithm))
     done = committed.get("stages", {})
     decided = context.missing_stages(done) & DECISION_STAGES
     # A fingerprint that stands stays: what it covers was not done again.

@@ -18,9 +18,11 @@ _logger = logging.getLogger(__name__)
 
 CLIP_STAGES = ("cut", "look")
 """Stages in which a single clip fails."""
-LOOK_STAGES = frozenset({"motion_score", "previews", *(f"{name}_score" for name in LUMA_FILTERS)})
+LOOK_STAGES = frozenset(
+    {"motion_score", "previews", "captions", *(f"{name}_score" for name in LUMA_FILTERS)}
+)
 """Stages that need the clip's frames; the others only need its scores."""
-KEPT_ONLY_STAGES = frozenset({"previews"})
+KEPT_ONLY_STAGES = frozenset({"previews", "captions"})
 """Stages behind the filters: a rejected clip is never pending for them."""
 
 
@@ -107,4 +109,4 @@ def read_clip_failure(clip_id: str, context: RunContext) -> Failure | None:
 
 
 def _redone(clip: Clip, meta: dict[str, Any]) -> Clip:
-    return clip.updated(redone=True, scores=stored_scores(meta))
+    return clip.updated(redone=True, scores=stored_scores(meta), done=tuple(meta.get("stages", ())))

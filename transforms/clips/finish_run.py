@@ -10,6 +10,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from transforms.clips.caption_files import write_caption_files
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import last_finished_run, selected_videos
 from transforms.clips.summary import ChunkSums, run_fields, sum_up, write_summary
@@ -18,6 +19,7 @@ from transforms.json_files import create_json, read_json, read_json_if_there
 from transforms.layout import current_run_uri, finished_run_uri, lease_uri, summary_uri
 from transforms.lease import raise_if_lost
 from transforms.run_context import SCHEMA_VERSION, RunContext
+from transforms.scratch import scratch_here
 from transforms.storage.open_storage import storage_for
 
 MISSING_SHOWN = 20
@@ -33,6 +35,8 @@ class RunFacts:
     resolved: str
     """JSON object: option to what ``auto`` became and why."""
     embedding_algorithm: str
+    all_captions: bool = True
+    """Whether the file with the captions of all windows is written when there are captions."""
     is_wave: bool = False
     """Whether this is one wave of several: the summary is written behind the last one."""
 
@@ -51,7 +55,7 @@ def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
     if current is None and facts.is_wave:
         return context.run_id
     if current is None:
-        _restore_summary(context.root, facts)
+        _restore_summary(context, facts)
         return context.run_id
     sums: dict[str, ChunkSums] = {}
 
@@ -63,28 +67,31 @@ def finish_run(_: Any, context: RunContext, facts: RunFacts) -> str:
     raise_if_false(ledger)
     minutes = (time.time() - facts.started_at) / 60
     if not facts.is_wave:
-        _write_summary(context.root, run_fields(current, minutes), facts, sums)
+        _write_summary(context, run_fields(current, minutes), facts, sums)
     _file_run(context, current, ledger, minutes)
     return context.run_id
 
 
-def _restore_summary(root: str, facts: RunFacts) -> None:
+def _restore_summary(context: RunContext, facts: RunFacts) -> None:
     """Write the summary of the last finished run again if somebody removed it."""
-    if storage_for(root).exists(summary_uri(root)):
+    if storage_for(context.root).exists(summary_uri(context.root)):
         return
-    last = last_finished_run(root)
+    last = last_finished_run(context.root)
     if last is not None:
-        _write_summary(root, run_fields(last, last["minutes"]), facts, {})
+        _write_summary(context, run_fields(last, last["minutes"]), facts, {})
 
 
 def _write_summary(
-    root: str, of_run: dict[str, Any], facts: RunFacts, sums: dict[str, ChunkSums]
+    context: RunContext, of_run: dict[str, Any], facts: RunFacts, sums: dict[str, ChunkSums]
 ) -> None:
+    if context.captioning_algorithm:
+        scratch = scratch_here(context.scratch)
+        write_caption_files(context.root, scratch, all_captions=facts.all_captions)
     options = {
         "embedding_algorithm": facts.embedding_algorithm,
         "resolved": json.loads(facts.resolved),
     }
-    write_summary(root, {**of_run, **options}, sums)
+    write_summary(context.root, {**of_run, **options}, sums)
 
 
 def raise_if_false(ledger: Ledger) -> None:

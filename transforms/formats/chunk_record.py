@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from transforms.formats.caption_stats import CaptionStats
 from transforms.formats.counters import ClipCounters
 from transforms.formats.document import (
     ClipStage,
@@ -60,9 +61,13 @@ class ChunkRecord(ClipCounters):
     filtered_clips: list[Uuid] = upstream()
     """Rejected clips in the order of the video."""
     all_windows: Captions = upstream()
-    """Captions of windows; empty until captions are built."""
+    """Captions of kept clips; empty without captions."""
+    num_caption_windows: Count = upstream(unit="windows", when="captions were made")
+    """Windows of kept clips with a caption."""
+    caption_quality_stats: CaptionStats = upstream(when="captions were made")
+    """What became of the captions of kept clips."""
     all_windows_enhanced_caption: Captions = upstream()
-    """Rewritten captions of windows; empty until captions are built."""
+    """Rewritten captions of windows; empty, because captions are not rewritten yet."""
     num_clips_failed: Count = ours(unit="clips")
     """Failed clips."""
     failed_clips: list[FailedClip] = ours()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from transforms.formats.document import (
     ClipStage,
     Count,
@@ -42,8 +44,23 @@ class Rejection(Document):
     is too bright: what it reached."""
 
 
+_ASKED = "captions were made"
+
+
 class CaptionWindow(Document):
-    """Frames of the clip that get one caption."""
+    """Frames of the clip that get one caption.
+
+    With captions also ``{captioning_algorithm}_caption`` (text, where there is one),
+    ``{captioning_algorithm}_prompt_tokens`` and ``{captioning_algorithm}_output_tokens``.
+    """
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "x-other-names": ["captions were made", "Caption and tokens, as said above."]
+        },
+    )
+    __pydantic_extra__: dict[str, str | int]
 
     start_frame: int = upstream(unit="frame number", ge=0)
     """First frame; the clip's first frame is 0."""
@@ -51,6 +68,20 @@ class CaptionWindow(Document):
     """Last frame, which belongs to the window."""
     num_bytes: Count = ours(unit="bytes")
     """Size of the window's video packets."""
+    caption_status: Literal["success", "truncated", "blocked", "error", "skipped"] = upstream(
+        when=_ASKED
+    )
+    """What became of the caption; the first two are captions."""
+    caption_failure_reason: Literal["exception", "timeout"] | None = upstream(when=_ASKED)
+    """Why there is none; null when there is one."""
+    caption_failure_message: str = ours(when="the caption failed")
+    """The error, for people."""
+    flag_length_outlier: bool | None = upstream(when=_ASKED)
+    """Whether the caption has fewer than 4 or more than 1024 words; null without a caption."""
+    flag_repetition: bool | None = upstream(when=_ASKED)
+    """Whether the caption says the same over and over; null without a caption."""
+    flag_near_duplicate: bool | None = upstream(when=_ASKED)
+    """Whether a neighbouring window has nearly the same caption; null without a caption."""
 
 
 class FilterWindow(Document):
@@ -116,6 +147,10 @@ class ClipMeta(Document):
     """Whether the clip decodes and has a window, so that it can be trained on, captions or not."""
     has_caption: bool = upstream()
     """Whether a window has a caption."""
+    num_caption_windows: Count = upstream(unit="windows", when="captions were made")
+    """Windows with a caption."""
+    caption_quality_flags_enabled: bool = upstream(when="captions were made")
+    """Whether the windows' flags were set: always."""
     total_prompt_tokens: Count = upstream(unit="tokens")
     """Tokens given to the caption model."""
     total_output_tokens: Count = upstream(unit="tokens")

@@ -68,7 +68,9 @@ class Summary(Document):
     upstream writes it; a path that equals the name of a field stands under ``videos`` only.
     """
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={"x-other-names": ["per video", "The video's entry."]}
+    )
     __pydantic_extra__: dict[str, VideoSummary | UnprocessedVideo]
 
     num_input_videos: Count = upstream(unit="videos")

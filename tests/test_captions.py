@@ -1,0 +1,205 @@
+"""Captions by a real server: every caption on its own window, whatever the server does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from caption_server import KEY, MODEL, CaptionServer, caption_server, frames_digest
+from make_video import VideoSpec, make_video
+from run_command import Curated
+
+from beam_pipeline import captions
+
+CUT = (
+    *("--fixed_stride_split_duration", "3", "--fixed_stride_min_clip_length_s", "1"),
+    *("--captioning_window_size", "32", "--captioning_remainder_threshold", "8"),
+)
+CAPTIONS = (
+    *("--generate_captions", "true", "--captioning_algorithm", "openai"),
+    *("--openai_retry_delay_seconds", "0.01"),
+)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return three videos whose clips all look different, and a text file with a video's name."""
+    folder = tmp_path_factory.mktemp("captions") / "raw"
+    folder.mkdir()
+    for number, size in enumerate([(64, 48), (96, 64), (48, 80)]):
+        make_video(folder / f"{number}.mp4", VideoSpec(seconds=7, size=size, noise=number == 1))
+    (folder / "text.mp4").write_text("no video")
+    return folder
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CaptionServer]:
+    """Return a running server that the program knows of."""
+    captions.served_model.cache_clear()
+    with caption_server() as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        yield running
+
+
+def check_captions(run: Curated) -> int:
+    """Check every caption against the frames of its own window; return how many there are."""
+    num_captions = 0
+    for clip_id, meta in run.metas().items():
+        clip = run.out / "clips" / f"{clip_id}.mp4"
+        assert meta["windows"], clip_id
+        for window in meta["windows"]:
+            frames = window["start_frame"], window["end_frame"] + 1
+            assert window["openai_caption"] == f"seen {frames_digest(clip, frames)}"
+            assert window["caption_status"] == "success"
+            assert window["openai_prompt_tokens"] == 100
+            num_captions += 1
+    return num_captions
+
+
+def test_every_caption_is_on_its_own_window(
+    raw: Path, server: CaptionServer, tmp_path: Path
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    server.misbehave = {0: "429", 2: "drop", 3: "500", 5: "garbage", 7: "slow"}.get
+    assert run.curate(*CUT, *CAPTIONS, "--max_failed_share", "0.5") == 3
+    num_windows = check_captions(run)
+    assert num_windows == 21
+    assert not server.problems
+    assert len(server.requests) == num_windows + 4
+    assert server.most_at_once > 1
+    summary = run.read("summary.json")
+    assert summary["total_num_clips_with_caption"] == len(run.metas())
+    assert summary["total_output_tokens"] == 7 * num_windows
+    stats = run.read("caption_quality_stats.json")
+    assert stats["caption_status_counts"]["success"] == num_windows
+    everything = run.read("v0/all_window_captions.json")
+    assert sum(len(windows) for clips in everything.values() for windows in clips.values()) == 21
+    server.requests.clear()
+    assert run.curate(*CUT, *CAPTIONS, "--max_failed_share", "0.5") == 3
+    assert server.requests == [], "a rerun sends nothing"
+
+
+def test_an_endpoint_that_dies_ends_the_run_and_the_same_command_goes_on(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    options = (*CUT, *CAPTIONS, "--max_failed_share", "0.5", "--openai_caption_retries", "1")
+    captions.served_model.cache_clear()
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with caption_server() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        server.dies_after = 5
+        assert run.curate(*options) == 1
+    assert "does not answer any more; start it again" in capsys.readouterr().err
+    assert not (run.out / "summary.json").exists()
+    captions.served_model.cache_clear()
+    with caption_server() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        assert run.curate(*options) == 3
+        assert check_captions(run) == 21
+        assert len(server.requests) <= 21
+
+
+def test_no_key_is_stored_or_said(
+    raw: Path, server: CaptionServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    options = (*CUT, *CAPTIONS, "--max_failed_share", "1", "--verbose", "--openai_caption_retries")
+    server.misbehave = lambda _: "500"
+    assert run.curate(*options, "0") == 3
+    said = capfd.readouterr()
+    assert KEY not in said.out + said.err
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+    windows = [window for meta in run.metas().values() for window in meta["windows"]]
+    assert {window["caption_status"] for window in windows} == {"error"}
+    assert {window["caption_failure_reason"] for window in windows} == {"exception"}
+    assert not any("openai_caption" in window for window in windows)
+
+
+def test_a_rejected_clip_causes_no_request(
+    raw: Path, server: CaptionServer, tmp_path: Path
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    # The noisy video's clips are sharp; the others are not.
+    rejecting = ("--sharpness_filter", "enable", "--sharpness_threshold", "500")
+    assert run.curate(*CUT, *CAPTIONS, *rejecting, "--max_failed_share", "0.5") == 3
+    metas = run.metas()
+    rejected = {clip_id for clip_id, meta in metas.items() if "rejection" in meta}
+    assert 0 < len(rejected) < len(metas)
+    kept_windows = sum(len(m["windows"]) for clip, m in metas.items() if clip not in rejected)
+    assert len(server.requests) == kept_windows
+    for clip_id in rejected:
+        assert "captions" not in metas[clip_id]["stages"]
+        assert not any("caption_status" in window for window in metas[clip_id]["windows"])
+
+
+def test_captions_turned_on_later_leave_the_clips_alone(
+    raw: Path, server: CaptionServer, tmp_path: Path
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    failing = ("--max_failed_share", "0.5")
+    assert run.curate(*CUT, *failing, "--generate_captions", "false") == 3
+    before = {path: path.stat().st_mtime_ns for path in (run.out / "clips").iterdir()}
+    assert run.curate(*CUT, *failing, *CAPTIONS) == 3
+    assert {path: path.stat().st_mtime_ns for path in (run.out / "clips").iterdir()} == before
+    assert check_captions(run) == 21
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--captioning_prompt_text", "what is {this}"], "{this} is no placeholder"),
+        (["--captioning_prompt_file", "/nowhere/prompt.txt"], "cannot be read"),
+        (["--captioning_prompt_text", " "], "the prompt is empty"),
+        (["--openai_model_name", "other"], f"does not serve other; it serves {MODEL}"),
+        (["--captioning_algorithm", "gemini"], "captioning_algorithm=gemini is not built yet"),
+    ],
+)
+def test_wrong_use_is_told_before_the_start(
+    raw: Path,
+    server: CaptionServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    said: str,
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    assert run.curate(*CUT, *CAPTIONS, *options) in (1, 2)
+    assert said in capsys.readouterr().err
+    assert not run.out.exists()
+    assert server.requests == []
+
+
+def test_an_endpoint_that_refuses_or_is_down_is_named(
+    raw: Path,
+    server: CaptionServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-a-wrong-one")
+    assert run.curate(*CUT, *CAPTIONS) == 1
+    said = capsys.readouterr().err
+    assert "refuses the API key (HTTP 401)" in said
+    assert "sk-a-wrong-one" not in said
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    assert run.curate(*CUT, *CAPTIONS) == 1
+    assert "http://127.0.0.1:9/v1: does not answer" in capsys.readouterr().err
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert run.curate(*CUT, *CAPTIONS) == 1
+    assert "set OPENAI_BASE_URL" in capsys.readouterr().err
+    # Auto makes none then, and says why.
+    auto = ("--captioning_algorithm", "openai", "--max_failed_share", "0.5")
+    assert run.curate(*CUT, *auto) == 3
+    assert (
+        "generate_captions: auto is off here (no OpenAI-compatible endpoint is known"
+        in capsys.readouterr().err
+    )
+    assert json.loads((run.out / "runs" / "options.json").read_text())

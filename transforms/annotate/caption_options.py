@@ -1,0 +1,130 @@
+"""Options of captions; apart from the stage, so that ``--help`` needs no Beam."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from transforms.section import Section, ignored, option
+
+_WORKERS = "the number of workers is the runner's: --direct_num_workers, --parallelism"
+_ONE_MODEL = "one model per worker process; the runner's preset places GPUs"
+
+PromptVariant = Literal["default", "av", "av-surveillance"]
+
+
+class Captioning(Section):
+    """Options of captions whatever the model (contract §1.1 Captioning, §1.14)."""
+
+    title: ClassVar[str] = "Captions"
+    auto_option: ClassVar[str] = "generate_captions"
+
+    generate_captions: bool | Literal["auto"] = option("auto")
+    """Whether windows get captions; auto: where the model's weights or an endpoint are present."""
+    captioning_prompt_variant: PromptVariant = option("default")
+    """Which prompt the model gets."""
+    captioning_prompt_text: str | None = option(None)
+    """Prompt of your own in place of the variant's; {width}, {duration_s}, ... are filled in."""
+    captioning_prompt_file: str | None = option(None)
+    """Text file with a prompt of your own; excludes captioning_prompt_text."""
+    captioning_sampling_fps: float = option(2.0, unit="frames per second", gt=0)
+    """Rate at which the model sees a window's frames."""
+    captioning_max_output_tokens: int = option(8192, unit="tokens")
+    """Longest caption; negative: no limit."""
+    api_caption_batch_size: int = option(8, unit="requests", ge=1)
+    """Requests to an API in flight at once."""
+    gemini_model_name: str = option("models/gemini-2.5-pro")
+    """Model of the Gemini API."""
+    gemini_caption_retries: int = option(3, ge=0)
+    """How often a failed request is repeated."""
+    gemini_retry_delay_seconds: float = option(1.0, unit="seconds", ge=0)
+    """Pause before a repeated request."""
+    gemini_max_inline_mb: float = option(20.0, unit="MiB", gt=0)
+    """Largest window that is sent inside a request."""
+    openai_model_name: str = option("auto")
+    """Model at an OpenAI-compatible endpoint; auto: the only one it serves."""
+    openai_caption_retries: int = option(3, ge=0)
+    """How often a failed request is repeated."""
+    openai_retry_delay_seconds: float = option(1.0, unit="seconds", ge=0)
+    """Pause before a repeated request; doubled each time, unless the server names another."""
+
+
+class LocalCaptionModels(Section):
+    """Options of caption models that run in the worker (contract §1.1 Captioning)."""
+
+    title: ClassVar[str] = "Captions by local models"
+    built: ClassVar[bool] = False
+
+    qwen_batch_size: int = option(8, unit="windows", ge=1)
+    """Windows given to the model at once."""
+    qwen_use_fp8_weights: bool = option(False)
+    """Whether the weights are used in 8 bits."""
+    qwen_use_vllm_mmcache: bool = option(False)
+    """Whether the engine keeps preprocessed frames."""
+    qwen_stage2_caption: bool = option(False)
+    """Whether the model refines its own caption in a second pass."""
+    qwen_stage2_prompt_text: str | None = option(None)
+    """Prompt of the second pass in place of the built-in one."""
+    nemotron_stage2_caption: bool = option(False)
+    """Whether nemotron refines its own caption in a second pass."""
+    qwen_preprocess_dtype: Literal["float32", "float16", "bfloat16", "uint8"] = option("float16")
+    """Number type of preprocessed frames."""
+    qwen_model_does_preprocess: bool = option(False)
+    """Whether the model's own processor resizes frames."""
+    vllm_performance_mode: Literal["balanced", "interactivity", "throughput"] = option("throughput")
+    """What the engine is tuned for."""
+    vllm_use_inflight_batching: bool = option(True)
+    """Whether new windows join a running batch."""
+    vllm_max_retries: int = option(3, ge=0)
+    """How often a failed window is tried again."""
+    vllm_sampling_temperature: float = option(0.1, ge=0)
+    """Sampling temperature."""
+    vllm_sampling_top_p: float = option(0.001, ge=0, le=1)
+    """Nucleus sampling."""
+    vllm_sampling_top_k: int = option(0)
+    """Sampling among so many tokens; 0: all."""
+    vllm_sampling_repetition_penalty: float = option(1.05)
+    """Penalty of repeated tokens."""
+    vllm_sampling_presence_penalty: float = option(0.0)
+    """Penalty of tokens that occurred."""
+    vllm_sampling_frequency_penalty: float = option(0.0)
+    """Penalty of tokens by how often they occurred."""
+    vllm_sampling_min_p: float = option(0.0, ge=0, le=1)
+    """Smallest probability of a token relative to the likeliest."""
+    vllm_sampling_min_tokens: int = option(16, unit="tokens", ge=0)
+    """Shortest caption."""
+    debug_save_vllm_frames: bool = option(False)
+    """Whether the frames that the model saw are written as PNG."""
+    qwen_use_async_engine: bool = ignored(False, instead="captioning_algorithm=vllm_async")
+    """Obsolete upstream."""
+    qwen_num_gpus_per_worker: int = ignored(1, instead=_ONE_MODEL)
+    """Upstream's GPUs of one model."""
+    vllm_prepare_num_cpus_per_worker: float = ignored(3.0, instead=_WORKERS)
+    """Upstream's processor share of a Ray worker."""
+    copy_weights_to: str | None = ignored(
+        None, instead="HF_HOME on a fast local disk, or the worker image"
+    )
+    """Upstream's local copy of model weights."""
+
+
+class CaptionEnhancement(Section):
+    """Options of rewriting captions by a language model (contract §1.1 Captioning)."""
+
+    title: ClassVar[str] = "Caption enhancement"
+    built: ClassVar[bool] = False
+
+    enhance_captions: bool = option(False)
+    """Whether a language model rewrites the captions."""
+    enhance_captions_lm_variant: Literal["qwen_lm", "gpt_oss_20b", "openai"] = option("qwen_lm")
+    """Which model rewrites."""
+    enhance_captions_openai_model: str = option("auto")
+    """Model at an OpenAI-compatible endpoint; auto: the only one it serves."""
+    enhance_captions_prompt_variant: PromptVariant = option("default")
+    """Which prompt the model gets."""
+    enhance_captions_prompt_text: str | None = option(None)
+    """Prompt of your own in place of the variant's."""
+    enhance_captions_max_output_tokens: int = option(2048, unit="tokens")
+    """Longest rewritten caption."""
+    enhance_captions_batch_size: int = option(32, unit="captions", ge=1)
+    """Captions given to the model at once."""
+    qwen_lm_use_fp8_weights: bool = option(False)
+    """Whether the weights are used in 8 bits."""

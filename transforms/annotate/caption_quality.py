@@ -1,0 +1,86 @@
+"""What is odd about a caption: upstream's flags and some of our own (contract Appendix A)."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+SHORTEST_WORDS, LONGEST_WORDS = 4, 1024
+"""A caption of fewer or more words is a length outlier."""
+_REFUSALS = (
+    "i can't",
+    "i cannot",
+    "i'm sorry",
+    "i am sorry",
+    "i'm unable",
+    "i am unable",
+    "as an ai",
+    "as a language model",
+)
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in lower case.
+
+    Example:
+        >>> words("A dog's tail -- A dog.")
+        ['a', "dog's", 'tail', 'a', 'dog']
+    """
+    return _WORD.findall(text.lower())
+
+
+def is_length_outlier(text: str) -> bool:
+    """Return whether a caption is suspiciously short or long."""
+    return not SHORTEST_WORDS <= len(words(text)) <= LONGEST_WORDS
+
+
+def is_repetitive(text: str) -> bool:
+    """Return whether a caption says the same over and over.
+
+    One word is at least half of six or more words, three words in a row occur three times, or fewer
+    than two fifths of eight or more words differ.
+    """
+    found = words(text)
+    if len(found) >= 6 and max(Counter(found).values()) * 2 >= len(found):
+        return True
+    triples = Counter(zip(found, found[1:], found[2:], strict=False))
+    if triples and max(triples.values()) >= 3:
+        return True
+    return len(found) >= 8 and len(set(found)) / len(found) < 0.4
+
+
+def near_duplicates(texts: Sequence[str | None]) -> list[bool | None]:
+    """Return for each window's caption whether it nearly equals a neighbour's.
+
+    Equal words in order, or at least nine tenths of the different words of both in common. None:
+    the window has no caption.
+    """
+    flags: list[bool | None] = [None if text is None else False for text in texts]
+    for place, (first, second) in enumerate(itertools.pairwise(texts)):
+        if first is not None and second is not None and _is_near(words(first), words(second)):
+            flags[place] = flags[place + 1] = True
+    return flags
+
+
+def is_refusal(text: str) -> bool:
+    """Return whether a caption begins with an excuse in place of a description."""
+    start = text.strip().lower().replace("\u2019", "'")
+    return start.startswith(_REFUSALS)
+
+
+def echoes_prompt(text: str, prompt: str) -> bool:
+    """Return whether eight words in a row of the caption stand in the prompt, too."""
+    asked, said = words(prompt), words(text)
+    size = 8
+    known = {tuple(asked[start : start + size]) for start in range(len(asked) - size + 1)}
+    return any(tuple(said[start : start + size]) in known for start in range(len(said) - size + 1))
+
+
+def _is_near(first: list[str], second: list[str]) -> bool:
+    if first == second:
+        return True
+    union = set(first) | set(second)
+    return bool(union) and len(set(first) & set(second)) / len(union) >= 0.9

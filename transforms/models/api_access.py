@@ -1,0 +1,78 @@
+"""Keys and addresses of served models: read in each process from its environment or a file.
+
+Nothing here may be stored, logged or sent between processes.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from transforms.errors import PreflightError
+
+CONFIG_PATHS = (
+    "/cosmos_curate/config/cosmos_curate.yaml",
+    "~/.config/cosmos_curate/config.yaml",
+    "~/.config/cosmos_curator/config.yaml",
+)
+"""Where upstream keeps its keys (contract §1.14), in the order in which they are looked for."""
+NO_KEY = "none"
+"""What a server that asks for no key is sent: the client will not go without."""
+
+
+@dataclass(frozen=True)
+class ApiAccess:
+    """How to reach a served model."""
+
+    base_url: str | None
+    """None: the client's own default."""
+    api_key: str = field(repr=False)
+
+    def without_key(self, text: str) -> str:
+        """Return a text, such as an error's, with the key starred out."""
+        return text.replace(self.api_key, "***") if self.api_key != NO_KEY else text
+
+
+def openai_access(use: str) -> ApiAccess:
+    """Return the access to an OpenAI-compatible endpoint.
+
+    ``OPENAI_API_KEY`` and ``OPENAI_BASE_URL`` come first, then ``openai: {use: {api_key,
+    base_url}}`` of upstream's configuration file.
+
+    Args:
+        use: ``caption``, ``enhance`` or ``embedding``.
+
+    Raises:
+        PreflightError: Neither says anything, or the file cannot be read.
+    """
+    stored = _stored("openai").get(use) or {}
+    base_url = os.environ.get("OPENAI_BASE_URL") or stored.get("base_url")
+    api_key = os.environ.get("OPENAI_API_KEY") or stored.get("api_key")
+    if not api_key and not base_url:
+        raise PreflightError(
+            f"no OpenAI-compatible endpoint is known for {use}: set OPENAI_BASE_URL (and "
+            f"OPENAI_API_KEY where the server asks for one), or openai: {use}: base_url, api_key "
+            f"in {CONFIG_PATHS[1]}"
+        )
+    return ApiAccess(base_url, str(api_key or NO_KEY))
+
+
+def _stored(section: str) -> dict[str, Any]:
+    for name in CONFIG_PATHS:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            continue
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            # What the parser quotes may be a key: only the kind of error is told.
+            raise PreflightError(
+                f"{path}: cannot be read as YAML ({type(error).__name__}); mend or remove it"
+            ) from None
+        found = content.get(section) if isinstance(content, dict) else None
+        return found if isinstance(found, dict) else {}
+    return {}

@@ -1,0 +1,1 @@
+"""Caption engines: everything that turns a window's frames and a prompt into text."""

@@ -1,0 +1,68 @@
+"""What every caption engine does: take a request, promise an answer."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from transforms.errors import CurateError
+
+CaptionStatus = Literal["success", "truncated", "blocked", "error", "skipped"]
+"""Upstream's outcomes of a window (contract §1.14)."""
+CAPTIONED: frozenset[CaptionStatus] = frozenset({"success", "truncated"})
+"""Outcomes that count as captioned."""
+
+
+class EngineGoneError(CurateError):
+    """Whoever makes the captions cannot be reached any more; what is finished stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionRequest:
+    """One window that is to get a caption."""
+
+    request_id: str
+    """``{clip id}_{first frame}_{last frame}``: for messages and records."""
+    prompt: str
+    mp4_path: str = ""
+    """The window's video, for engines that read video; empty for others."""
+    frames_path: str = ""
+    """A ``.npy`` file of the frames to be seen, uint8 RGB, shape (N, H, W, 3); may be empty."""
+    frame_numbers: tuple[int, ...] = ()
+    """Which frames of the clip they are."""
+    clip_fps: float = 0.0
+    """Frames per second of the clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionAnswer:
+    """What became of a request."""
+
+    status: CaptionStatus
+    text: str = ""
+    reason: Literal["", "exception", "timeout"] = ""
+    """Why there is no caption: upstream's two reasons."""
+    message: str = ""
+    """The error, for people; holds no secret."""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+
+class CaptionEngine(Protocol):
+    """Answers requests, many at a time; one per process, used by all of its threads."""
+
+    slots: int
+    """Requests that the engine works on at the same time."""
+
+    def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
+        """Begin a request.
+
+        The future's result is an answer also when the request fails. An exception in it ends the
+        run: ``EngineGoneError``, or a defect.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back threads, memory and connections; nothing may be open."""
+        ...

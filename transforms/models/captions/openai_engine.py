@@ -1,0 +1,149 @@
+"""Captions by any server that speaks OpenAI's chat completions, for example ``vllm serve``."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import openai
+
+from transforms.models.api_access import ApiAccess
+from transforms.models.captions.backoff import wait_seconds
+from transforms.models.captions.engine import CaptionAnswer, CaptionRequest, EngineGoneError
+from transforms.models.captions.settings import OpenAISettings
+
+_TEMPORARY = (408, 409, 429)
+_SERVER_ERRORS = 500
+_ANSWER_SECONDS = 10.0
+"""For a question that costs the server nothing."""
+
+
+class OpenAIEngine:
+    """Sends each window as a ``video_url`` with its mp4 inside, and the prompt (contract §1.14)."""
+
+    def __init__(self, settings: OpenAISettings, access: ApiAccess) -> None:
+        self.slots = settings.slots
+        self._settings = settings
+        self._access = access
+        self._closed = threading.Event()
+        self._client = openai.OpenAI(
+            api_key=access.api_key,
+            base_url=access.base_url,
+            timeout=settings.timeout_seconds,
+            # It would neither take our delays nor stop when the engine is closed.
+            max_retries=0,
+        )
+        self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="caption")
+
+    def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
+        """Begin a request."""
+        return self._pool.submit(self._answer, request)
+
+    def close(self) -> None:
+        """End the threads; waiting requests are not sent any more."""
+        self._closed.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def _answer(self, request: CaptionRequest) -> CaptionAnswer:
+        messages = _messages(request)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return _read(self._send(messages))
+            except (openai.OpenAIError, ValueError) as error:
+                # An answer that is no JSON is a ValueError.
+                retry_after = _retry_after(error)
+                if attempt > self._settings.retries or not _is_temporary(error):
+                    self._raise_if_gone(error)
+                    return self._failed(request, error, attempt)
+            pause = wait_seconds(
+                attempt,
+                base_seconds=self._settings.retry_delay_seconds,
+                retry_after=retry_after,
+            )
+            if self._closed.wait(pause):
+                return CaptionAnswer("error", reason="exception", message="the run ends")
+
+    def _send(self, messages: list[dict[str, Any]]) -> Any:
+        # ``video_url`` is an extension of servers, unknown to the client's own types.
+        body: dict[str, Any] = {"model": self._settings.model, "messages": messages}
+        if self._settings.max_tokens is not None:
+            body["max_tokens"] = self._settings.max_tokens
+        return self._client.chat.completions.create(**body)
+
+    def _raise_if_gone(self, error: Exception) -> None:
+        """Raise when nobody is there any more: that is no fault of the window.
+
+        Raises:
+            EngineGoneError: The endpoint cannot even be reached.
+        """
+        if not isinstance(error, openai.APIConnectionError):
+            return
+        try:
+            self._client.models.list(timeout=_ANSWER_SECONDS)
+        except openai.APIConnectionError:
+            raise EngineGoneError(
+                f"{self._client.base_url}: the endpoint for captions does not answer any more; "
+                "start it again"
+            ) from None
+        except openai.OpenAIError:
+            # It answers, if only to refuse.
+            return
+
+    def _failed(self, request: CaptionRequest, error: Exception, attempts: int) -> CaptionAnswer:
+        is_timeout = isinstance(error, openai.APITimeoutError)
+        text = self._access.without_key(str(error))
+        return CaptionAnswer(
+            "error",
+            reason="timeout" if is_timeout else "exception",
+            message=f"{request.request_id}: {type(error).__name__} after {attempts}: {text}",
+        )
+
+
+def _messages(request: CaptionRequest) -> list[dict[str, Any]]:
+    video = base64.b64encode(Path(request.mp4_path).read_bytes()).decode()
+    return [
+        {
+            "role": "user",
+            "content": [
+                {"type": "video_url", "video_url": {"url": f"data:video/mp4;base64,{video}"}},
+                {"type": "text", "text": request.prompt},
+            ],
+        }
+    ]
+
+
+def _read(completion: Any) -> CaptionAnswer:
+    """Return the answer of a completion; one without a choice or text is an error."""
+    choices = getattr(completion, "choices", None) or []
+    if not choices:
+        return CaptionAnswer("error", reason="exception", message="the server gave no choice")
+    usage = completion.usage
+    tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
+    text = (choices[0].message.content or "").strip()
+    finish = choices[0].finish_reason
+    if finish == "content_filter":
+        return CaptionAnswer("blocked", text, "", "content_filter", *tokens)
+    if not text:
+        return CaptionAnswer("error", "", "exception", "the caption is empty", *tokens)
+    return CaptionAnswer("truncated" if finish == "length" else "success", text, "", "", *tokens)
+
+
+def _is_temporary(error: Exception) -> bool:
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in _TEMPORARY or error.status_code >= _SERVER_ERRORS
+    # Connections break; what cannot be read as an answer may be another server's in between.
+    broken = openai.APIConnectionError, openai.APIResponseValidationError, ValueError
+    return isinstance(error, broken)
+
+
+def _retry_after(error: Exception) -> str | None:
+    if isinstance(error, openai.APIStatusError):
+        header: str | None = error.response.headers.get("retry-after")
+        return header
+    return None

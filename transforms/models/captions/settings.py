@@ -1,0 +1,22 @@
+"""Settings of caption engines; plain values, read without importing the engines' packages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAISettings:
+    """What requests look like and how stubbornly they are sent; holds no key."""
+
+    model: str
+    """Name at the endpoint."""
+    max_tokens: int | None
+    """Longest caption; None: the server's own limit."""
+    slots: int = 8
+    """Requests at the same time."""
+    retries: int = 3
+    """How often a request that failed is sent again."""
+    retry_delay_seconds: float = 1.0
+    timeout_seconds: float = 300.0
+    """For one attempt."""
