@@ -124,6 +124,20 @@ def test_a_list_names_what_is_read(world: World, tmp_path: Path) -> None:
     assert set(records) == {f"processed_videos/{name}.json" for name in NAMES[1:]}
 
 
+def test_a_configuration_file_may_lie_in_a_bucket(world: World) -> None:
+    values = {
+        "pipeline": "split",
+        "args": {"input_video_path": "s3://x/raw", "output_clip_path": "s3://x/raw/in"},
+    }
+    world.client.put_object(Bucket=world.bucket, Key="job.json", Body=json.dumps(values))
+    ended = use(world.capsys, "plan", f"s3://{world.bucket}/job.json", *QUICK)
+    assert ended.status == 1
+    ended.told("input_video_path=s3://x/raw", "cannot be listed")
+    ended = use(world.capsys, "plan", f"s3://{world.bucket}/none.json", *QUICK)
+    assert ended.status == 2
+    ended.told(f"s3://{world.bucket}/none.json", "no such configuration file")
+
+
 def test_overwrite_removes_what_is_the_program_s(world: World) -> None:
     world.run(*QUICK)
     before = world.stored("clips")
