@@ -84,7 +84,7 @@ def test_a_flipped_bit_is_noticed(store: Store, tmp_path: Path) -> None:
     refusal = (
         contextlib.nullcontext()
         if store.kind == "s3"
-        else pytest.raises(StorageError, match="checksum|other bytes")
+        else pytest.raises(StorageError, match=r"checksum|other bytes")
     )
     with store.proxy.rule(download, Flip(1000)) as rule, refusal:
         assert storage.read(uri) == CONTENT
