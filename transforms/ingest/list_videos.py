@@ -8,12 +8,20 @@ from typing import ClassVar
 
 from transforms.errors import UsageError
 from transforms.json_files import read_json
+from transforms.layout import PROCESSED_CHUNKS
 from transforms.records import Video
 from transforms.section import Section, option
 from transforms.storage.interface import ObjectStat
 from transforms.storage.open_storage import storage_for
 from transforms.storage.plain_names import one_line, shown
-from transforms.storage.uris import absolute, is_inside, join, relative, scheme_of
+from transforms.storage.uris import (
+    absolute,
+    bucket_and_key,
+    is_inside,
+    join,
+    relative,
+    scheme_of,
+)
 
 _SIDECARS = """
     aac ass bmp cfg csv db doc docx gif gz html ico ini jpeg jpg json jsonl log m3u m3u8 md md5 nfo
@@ -27,6 +35,8 @@ MAX_NAME_BYTES = 255 - len("_0000000.json")
 """A longer file name has no room for the name of its records."""
 MAX_PATH_BYTES = 2048
 """Of a path below the input; with an output's path before it, systems take 4095."""
+MAX_KEY_BYTES = 1024
+"""Of a whole key in S3 and GCS."""
 _NOT_UTF8 = "has a name that is not valid UTF-8; rename it"
 _RECORD = re.compile(r"(.+?)(?:_\d+)?\.json")
 
@@ -66,6 +76,7 @@ class Listing:
 class _Collector:
     root: str
     id_root: str
+    max_path_bytes: int
     videos: list[Video] = field(default_factory=list)
     num_sidecars: int = 0
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -76,7 +87,7 @@ class _Collector:
     def add(self, stat: ObjectStat) -> None:
         rel = relative(stat.uri, self.root)
         name = rel.rsplit("/", 1)[-1]
-        problem = name_problem(rel)
+        problem = name_problem(rel, max_path_bytes=self.max_path_bytes)
         if _is_sidecar(name):
             self.num_sidecars += 1
         elif problem:
@@ -106,8 +117,12 @@ class _Collector:
         self.videos = kept
 
 
-def list_videos(config: VideoInput) -> Listing:
+def list_videos(config: VideoInput, output: str = "") -> Listing:
     """Return every input that is worth a try, and what was left out and why.
+
+    Args:
+        config: The input.
+        output: Root below which records mirror the input's paths; a store's keys are short.
 
     Raises:
         UsageError: No input is given, or a listed path lies outside ``input_video_path``.
@@ -122,7 +137,8 @@ def list_videos(config: VideoInput) -> Listing:
     storage = storage_for(uri)
     # A single file is its own root's only entry: its id is made from its full path all the same.
     root = uri.rsplit("/", 1)[0] if storage.exists(uri) else uri
-    collector = _Collector(root=root, id_root=absolute(config.id_root) if config.id_root else root)
+    id_root = absolute(config.id_root) if config.id_root else root
+    collector = _Collector(root, id_root, _max_path_bytes(output))
     if config.input_video_list_json_path:
         for path in _listed_paths(config, root):
             stat = storage.stat(path)
@@ -170,7 +186,14 @@ def _record_owners(folder: str) -> set[str]:
     return {folder.removesuffix(".json"), match.group(1)} if match else set()
 
 
-def name_problem(rel: str) -> str | None:
+def _max_path_bytes(output: str) -> int:
+    if not scheme_of(output):
+        return MAX_PATH_BYTES
+    longest = join(bucket_and_key(output)[1], PROCESSED_CHUNKS, "_0000000.json")
+    return MAX_KEY_BYTES - len(longest.encode())
+
+
+def name_problem(rel: str, *, max_path_bytes: int = MAX_PATH_BYTES) -> str | None:
     """Return why a video of this relative path cannot be taken in; None: it can.
 
     Keys of stores may hold what no path below a folder can: its records would lie elsewhere.
@@ -186,8 +209,8 @@ def name_problem(rel: str) -> str | None:
     num_bytes = len(path.rsplit(b"/", 1)[-1])
     if num_bytes > MAX_NAME_BYTES:
         return f"has a name of {num_bytes} bytes; at most {MAX_NAME_BYTES} leave room for records"
-    if len(path) > MAX_PATH_BYTES:
-        return f"has a path of {len(path)} bytes below the input; at most {MAX_PATH_BYTES} fit"
+    if len(path) > max_path_bytes:
+        return f"has a path of {len(path)} bytes below the input; at most {max_path_bytes} fit"
     return None
 
 
