@@ -11,6 +11,9 @@ import yaml
 
 from transforms.errors import UsageError
 from transforms.json_parsing import MAX_DEPTH, parse_json
+from transforms.storage.interface import NotFoundError, StorageError
+from transforms.storage.open_storage import storage_for
+from transforms.storage.uris import scheme_of
 
 SUFFIXES = (".json", ".yaml", ".yml")
 MAX_CONFIG_BYTES = 1 << 20
@@ -53,7 +56,7 @@ def read_config_file(name: str | Path) -> ConfigFile:
     Raises:
         UsageError: The file is missing, has bad syntax, a doubled key or no mapping in it.
     """
-    content = _parse(Path(name))
+    content = _parse(str(name))
     if content is None:
         raise UsageError(f"{name}: is empty; it needs a mapping of option names to values")
     if not isinstance(content, dict):
@@ -81,27 +84,50 @@ def _nested(name: str, values: dict[str, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in args.items()}
 
 
-def _parse(path: Path) -> Any:
-    try:
-        num_bytes = path.stat().st_size
-        if num_bytes > MAX_CONFIG_BYTES:
-            raise UsageError(
-                f"{path}: needed a configuration file of at most {MAX_CONFIG_BYTES} bytes, "
-                f"got {num_bytes}"
-            )
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: there is no such configuration file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from error
+def _parse(path: str) -> Any:
+    text = _stored_text(path) if scheme_of(path) else _local_text(Path(path))
     if not text.strip():
         return None
-    if path.suffix.lower() == ".json":
+    if path.lower().endswith(".json"):
         return _parse_json(path, text)
     return _parse_yaml(path, text)
 
 
-def _parse_json(path: Path, text: str) -> Any:
+def _local_text(path: Path) -> str:
+    try:
+        _refuse_large(str(path), path.stat().st_size)
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: there is no such configuration file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}") from error
+
+
+def _stored_text(uri: str) -> str:
+    """Return a file in a store, opened with the profile ``default``: no option is known yet.
+
+    Raises:
+        PreflightError, StoreAwayError: There are no credentials, or the store cannot be asked.
+    """
+    storage = storage_for(uri)
+    try:
+        _refuse_large(uri, storage.stat(uri).num_bytes)
+        return storage.read(uri).decode("utf-8-sig")
+    except NotFoundError as error:
+        raise UsageError(f"{uri}: there is no such configuration file") from error
+    except (StorageError, UnicodeDecodeError) as error:
+        raise UsageError(f"{uri}: cannot be read: {error}") from error
+
+
+def _refuse_large(path: str, num_bytes: int) -> None:
+    if num_bytes > MAX_CONFIG_BYTES:
+        raise UsageError(
+            f"{path}: needed a configuration file of at most {MAX_CONFIG_BYTES} bytes, "
+            f"got {num_bytes}"
+        )
+
+
+def _parse_json(path: str, text: str) -> Any:
     try:
         return parse_json(text)
     except json.JSONDecodeError as error:
@@ -128,7 +154,7 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse_yaml(path: Path, text: str) -> Any:
+def _parse_yaml(path: str, text: str) -> Any:
     try:
         _refuse_bombs(path, text)
         return yaml.load(text, Loader=_UniqueKeys)
@@ -141,7 +167,7 @@ def _parse_yaml(path: Path, text: str) -> Any:
         raise UsageError(f"{path}: is not YAML: {error}") from error
 
 
-def _refuse_bombs(path: Path, text: str) -> None:
+def _refuse_bombs(path: str, text: str) -> None:
     """Raise ``UsageError`` for a YAML text of which little stands for more than memory or time."""
     depth = 0
     for token in yaml.scan(text):

@@ -113,8 +113,8 @@ class PreparedRun:
 
     @functools.cached_property
     def _inputs(self) -> InputCount:
-        assert not isinstance(self._config, ShardConfig)
-        return count_inputs(self._config.input)
+        assert not isinstance(self._config, ShardConfig) and self._split is not None
+        return count_inputs(self._config.input, self._split.context.root)
 
     @property
     def _is_long(self) -> bool:

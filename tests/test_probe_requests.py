@@ -111,7 +111,14 @@ def _video(uri: str, num_bytes: int) -> Video:
     return Video(uri=uri, rel="big.mp4", source_id="big", num_bytes=num_bytes)
 
 
-def test_a_finished_chunk_costs_a_later_run_three_requests(store: Store, tmp_path: Path) -> None:
+def test_a_finished_chunk_costs_a_later_run_three_requests(
+    s3_server: S3Server, tmp_path: Path
+) -> None:
+    with s3_behind_proxy(tmp_path, s3_server) as store:
+        _check_requests_of_chunks(store, tmp_path)
+
+
+def _check_requests_of_chunks(store: Store, tmp_path: Path) -> None:
     raw = make_raw(tmp_path / "raw")
     source = store.new_root()
     for name in RAW_NAMES:

@@ -124,6 +124,20 @@ def test_a_list_names_what_is_read(world: World, tmp_path: Path) -> None:
     assert set(records) == {f"processed_videos/{name}.json" for name in NAMES[1:]}
 
 
+def test_a_configuration_file_may_lie_in_a_bucket(world: World) -> None:
+    values = {
+        "pipeline": "split",
+        "args": {"input_video_path": "s3://x/raw", "output_clip_path": "s3://x/raw/in"},
+    }
+    world.client.put_object(Bucket=world.bucket, Key="job.json", Body=json.dumps(values))
+    ended = use(world.capsys, "plan", f"s3://{world.bucket}/job.json", *QUICK)
+    assert ended.status == 1
+    ended.told("input_video_path=s3://x/raw", "cannot be listed")
+    ended = use(world.capsys, "plan", f"s3://{world.bucket}/none.json", *QUICK)
+    assert ended.status == 2
+    ended.told(f"s3://{world.bucket}/none.json", "no such configuration file")
+
+
 def test_overwrite_removes_what_is_the_program_s(world: World) -> None:
     world.run(*QUICK)
     before = world.stored("clips")
@@ -134,6 +148,21 @@ def test_overwrite_removes_what_is_the_program_s(world: World) -> None:
     assert after.pop("clips/mine.txt") == b"mine"
     assert len(after) == len(NAMES)
     assert not set(after) & set(before)
+
+
+def test_a_path_that_leaves_no_room_for_a_key_is_left_out_by_name(world: World) -> None:
+    # Each part has 200 bytes; with the output's own folders before them six are too many.
+    deep = world.folder / "deep" / "/".join(["x" * 200] * 5)
+    deep.mkdir(parents=True)
+    (deep / "long.mp4").write_bytes((world.folder / "raw" / NAMES[0]).read_bytes())
+    (world.folder / "deep" / "short.mp4").write_bytes((deep / "long.mp4").read_bytes())
+    where = ("--input_video_path", world.folder / "deep")
+    out = ("--output_clip_path", f"s3://{world.bucket}/out")
+    ended = use(world.capsys, "split", *where, *out, *QUICK)
+    assert ended.status == 0, ended.err
+    [record] = (data for key, data in world.stored("runs").items() if key.endswith("0001.json"))
+    assert b"has a path of 1013 bytes below the input; at most 985 fit" in record
+    assert set(world.stored("processed_videos")) == {"processed_videos/short.mp4.json"}
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def find_inputs(config: VideoInput, root: str) -> Inputs:
         NotFoundError: A listed file is not there.
         StorageError: Input or output cannot be read.
     """
-    listing = list_videos(config)
+    listing = list_videos(config, root)
     known = all_selected_videos(root)
     current = read_json_if_there(current_run_uri(root)) or {"videos": []}
     begun = frozenset(video.rel for video in selected_videos(current))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,12 +10,20 @@ from typing import ClassVar
 
 from transforms.errors import UsageError
 from transforms.json_files import read_json
+from transforms.layout import PROCESSED_CHUNKS
 from transforms.records import Video
 from transforms.section import Section, option
 from transforms.storage.interface import ObjectStat, Storage
 from transforms.storage.open_storage import storage_for
 from transforms.storage.plain_names import one_line, shown
-from transforms.storage.uris import absolute, is_inside, join, relative, scheme_of
+from transforms.storage.uris import (
+    absolute,
+    bucket_and_key,
+    is_inside,
+    join,
+    relative,
+    scheme_of,
+)
 
 _SIDECARS = """
     aac ass bmp cfg csv db doc docx gif gz html ico ini jpeg jpg json jsonl log m3u m3u8 md md5 nfo
@@ -28,6 +37,8 @@ MAX_NAME_BYTES = 255 - len("_0000000.json")
 """A longer file name has no room for the name of its records."""
 MAX_PATH_BYTES = 2048
 """Of a path below the input; with an output's path before it, systems take 4095."""
+MAX_KEY_BYTES = 1024
+"""Of a whole key in S3 and GCS."""
 _NOT_UTF8 = "has a name that is not valid UTF-8; rename it"
 _RECORD = re.compile(r"(.+?)(?:_\d+)?\.json")
 
@@ -85,18 +96,22 @@ class InputNotes:
         self.problems.append((_as_text(uri), reason))
 
 
-def list_videos(config: VideoInput) -> Listing:
+def list_videos(config: VideoInput, output: str = "") -> Listing:
     """Return every input that is worth a try, and what was left out and why.
+
+    Args:
+        config: The input.
+        output: Root below which records mirror the input's paths; a store's keys are short.
 
     Raises:
         As ``iter_videos``.
     """
     notes = InputNotes()
-    videos = tuple(iter_videos(config, notes))
+    videos = tuple(iter_videos(config, notes, output))
     return Listing(videos, notes.num_sidecars, tuple(notes.problems))
 
 
-def iter_videos(config: VideoInput, notes: InputNotes) -> Iterator[Video]:
+def iter_videos(config: VideoInput, notes: InputNotes, output: str = "") -> Iterator[Video]:
     """Yield every input that is worth a try, sorted by relative path, one at a time.
 
     Holds no more of a folder of a million videos than the storage's listing does.
@@ -104,6 +119,7 @@ def iter_videos(config: VideoInput, notes: InputNotes) -> Iterator[Video]:
     Args:
         config: Where the inputs are.
         notes: Gets what is left out.
+        output: Root below which records mirror the input's paths; a store's keys are short.
 
     Raises:
         UsageError: No input is given, or a listed path lies outside ``input_video_path``.
@@ -127,12 +143,13 @@ def iter_videos(config: VideoInput, notes: InputNotes) -> Iterator[Video]:
     else:
         stats = storage.list(uri, on_problem=notes.report)
     id_root = absolute(config.id_root) if config.id_root else root
-    is_input = _is_input(storage, root, listed)
+    problem_of = functools.partial(name_problem, max_path_bytes=_max_path_bytes(output))
+    is_input = _is_input(storage, root, listed, problem_of)
     for stat in stats:
         rel = relative(stat.uri, root)
         if _is_sidecar(rel.rsplit("/", 1)[-1]):
             notes.num_sidecars += 1
-        elif problem := name_problem(rel) or _collision(rel, is_input):
+        elif problem := problem_of(rel) or _collision(rel, is_input):
             notes.report(stat.uri, problem)
         else:
             source_id = join(id_root, rel)
@@ -149,13 +166,18 @@ def _stats(paths: list[str], storage: Storage, notes: InputNotes) -> Iterator[Ob
             notes.report(path, "is not a regular file")
 
 
-def _is_input(storage: Storage, root: str, listed: list[str] | None) -> Callable[[str], bool]:
+def _is_input(
+    storage: Storage,
+    root: str,
+    listed: list[str] | None,
+    problem_of: Callable[[str], str | None],
+) -> Callable[[str], bool]:
     """Return what tells whether a relative path is that of an input."""
     names = None if listed is None else frozenset(listed)
 
     def is_input(rel: str) -> bool:
         uri = join(root, rel)
-        if _is_sidecar(rel.rsplit("/", 1)[-1]) or name_problem(rel):
+        if _is_sidecar(rel.rsplit("/", 1)[-1]) or problem_of(rel):
             return False
         return (names is None or uri in names) and storage.exists(uri)
 
@@ -205,7 +227,14 @@ def _record_owners(folder: str) -> set[str]:
     return {folder.removesuffix(".json"), match.group(1)} if match else set()
 
 
-def name_problem(rel: str) -> str | None:
+def _max_path_bytes(output: str) -> int:
+    if not scheme_of(output):
+        return MAX_PATH_BYTES
+    longest = join(bucket_and_key(output)[1], PROCESSED_CHUNKS, "_0000000.json")
+    return MAX_KEY_BYTES - len(longest.encode())
+
+
+def name_problem(rel: str, *, max_path_bytes: int = MAX_PATH_BYTES) -> str | None:
     """Return why a video of this relative path cannot be taken in; None: it can.
 
     Keys of stores may hold what no path below a folder can: its records would lie elsewhere.
@@ -221,8 +250,8 @@ def name_problem(rel: str) -> str | None:
     num_bytes = len(path.rsplit(b"/", 1)[-1])
     if num_bytes > MAX_NAME_BYTES:
         return f"has a name of {num_bytes} bytes; at most {MAX_NAME_BYTES} leave room for records"
-    if len(path) > MAX_PATH_BYTES:
-        return f"has a path of {len(path)} bytes below the input; at most {MAX_PATH_BYTES} fit"
+    if len(path) > max_path_bytes:
+        return f"has a path of {len(path)} bytes below the input; at most {max_path_bytes} fit"
     return None
 
 

@@ -53,11 +53,11 @@ class InputCount:
         return 0 < wave_hours * 3600 * MIN_BYTES_PER_SECOND < self.num_bytes
 
 
-def count_inputs(config: VideoInput) -> InputCount:
-    """Return what lies at the input. Raises as ``iter_videos``."""
+def count_inputs(config: VideoInput, output: str = "") -> InputCount:
+    """Return what lies at the input. Arguments and errors as of ``list_videos``."""
     notes = InputNotes()
     num_videos = num_bytes = 0
-    for video in iter_videos(config, notes):
+    for video in iter_videos(config, notes, output):
         num_videos += 1
         num_bytes += video.num_bytes
     return InputCount(num_videos, num_bytes, notes.num_sidecars, tuple(notes.problems))
@@ -117,7 +117,7 @@ class _Stream:
     def videos(self) -> Iterator[Video]:
         """Yield what is found under the names that it is known by, then what is gone."""
         seen: set[str] = set()
-        for video in iter_videos(self._config, InputNotes()):
+        for video in iter_videos(self._config, InputNotes(), self._context.root):
             known = self._known.under_known_name(video)
             if known.rel in self._known:
                 seen.add(known.rel)

