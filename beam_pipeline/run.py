@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 import time
@@ -31,6 +32,7 @@ from transforms.storage.uris import absolute
 if TYPE_CHECKING:
     from beam_pipeline.prediction import Prediction
     from beam_pipeline.prepared_run import PreparedRun
+    from transforms.clips.ledger import Ledger
 
 
 def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> int:
@@ -67,10 +69,10 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
             remove_shared(uri)
         runner.prepare(beam_flags)
         scratch = held.enter_context(run_scratch(config.run.scratch_path, run_id))
-        shared = str(scratch)
+        place = RunPlace.here(scratch)
         if not runner.IS_LOCAL:
-            shared = held.enter_context(shared_folder(leases[0], run_id))
-        place = RunPlace(scratch, shared, runner.num_workers(beam_flags))
+            place = RunPlace(scratch, held.enter_context(shared_folder(leases[0], run_id)))
+        place = dataclasses.replace(place, workers=runner.num_workers(beam_flags))
         # Beam takes two seconds to import: the lease is held before.
         from beam_pipeline.prepared_run import PreparedRun  # noqa: PLC0415
 
@@ -88,11 +90,13 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         run.report(ledger, totals, now - started_at)
         if prediction is not None:
             _compare(prediction, totals, now - predicted_at)
-    if ledger is None:
-        return EXIT_OK
-    if reason := failed_because(ledger, config.run.max_failed_share):
+    return EXIT_OK if ledger is None else _status(ledger, config.run.max_failed_share)
+
+
+def _status(ledger: Ledger, max_failed_share: float) -> int:
+    if reason := failed_because(ledger, max_failed_share):
         print(f"beam-curate: {reason}", file=sys.stderr)
-    return exit_status(ledger, config.run.max_failed_share)
+    return exit_status(ledger, max_failed_share)
 
 
 def lease_uris(config: AnyConfig) -> list[str]:

@@ -52,35 +52,48 @@ def follow(
         FlinkLostError: The job lost a machine or a process.
         FlinkJobError: A step raised something else, or the job hangs.
     """
-    seen: object = None
-    changed_at = heard_at = time.monotonic()
+    stall = _Stall(stall_seconds)
+    heard_at = time.monotonic()
     while True:
-        now = time.monotonic()
         try:
             job = rest.job(job_id)
-            heard_at = now
+            heard_at = time.monotonic()
             if _has_finished(rest, job_id, job, reports):
                 return
-            found = (progress(), _activity(job))
-            if found != seen:
-                seen, changed_at = found, now
+            stall.see((progress(), _activity(job)))
         except FlinkAnswerError as error:
             raise FlinkLostError(
                 f"Flink has lost the job ({error}): was it started anew?"
             ) from error
         except FlinkUnreachableError as error:
-            if now - heard_at > GONE_SECONDS:
+            if time.monotonic() - heard_at > GONE_SECONDS:
                 raise FlinkJobError(
                     f"{error}, for {GONE_SECONDS:.0f} seconds: the JobManager is gone, and the "
                     "job with it"
                 ) from error
-        if now - changed_at > stall_seconds:
+        stall.check()
+        time.sleep(POLL_SECONDS)
+
+
+class _Stall:
+    """Tells whether anything has changed of late."""
+
+    def __init__(self, limit_seconds: float) -> None:
+        self._limit = limit_seconds
+        self._seen: object = None
+        self._changed_at = time.monotonic()
+
+    def see(self, found: object) -> None:
+        if found != self._seen:
+            self._seen, self._changed_at = found, time.monotonic()
+
+    def check(self) -> None:
+        if time.monotonic() - self._changed_at > self._limit:
             raise FlinkJobError(
-                f"nothing was counted for {stall_seconds / 60:g} minutes: the job hangs and is "
+                f"nothing was counted for {self._limit / 60:g} minutes: the job hangs and is "
                 "cancelled; the logs of TaskManagers and workers tell more. When single steps may "
                 "take longer, allow them more with --stall_minutes"
             )
-        time.sleep(POLL_SECONDS)
 
 
 def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any], reports: str | None) -> bool:
