@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,8 +82,10 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         # It measures this machine alone.
         prediction = run.predict() if runner.IS_LOCAL else None
         predicted_at = time.monotonic()
-        with _swept_after_error(leases, place):
-            totals = _work(run, config, runner, beam_flags, _job(config, place, leases))
+        lost = threading.Event()
+        with _swept(leases, place, lost):
+            job = _job(config, place, leases, lost)
+            totals = _work(run, config, runner, beam_flags, job)
         for uri in leases:
             raise_if_lost(uri, run_id)
         ledger = run.verify()
@@ -110,7 +113,7 @@ def lease_uris(config: AnyConfig) -> list[str]:
     return uris
 
 
-def _job(config: AnyConfig, place: RunPlace, leases: list[str]) -> Job:
+def _job(config: AnyConfig, place: RunPlace, leases: list[str], lost: threading.Event) -> Job:
     """Return what a runner on other machines needs to know."""
     inputs: list[str] = []
     if not isinstance(config, ShardConfig) and Path(str(config.input.input_video_path)).exists():
@@ -125,21 +128,30 @@ def _job(config: AnyConfig, place: RunPlace, leases: list[str]) -> Job:
         stall_seconds=config.execution.stall_minutes * 60,
         worker_python=config.execution.worker_python,
         reports=place.reports,
+        lost=lost.set,
         environment={FSYNC: os.environ[FSYNC]},
         progress=lambda: sum(counted.read().values()),
     )
 
 
 @contextlib.contextmanager
-def _swept_after_error(leases: list[str], place: RunPlace) -> Iterator[None]:
-    """Remove what worker processes were just writing when an error or a signal ended them."""
+def _swept(leases: list[str], place: RunPlace, lost: threading.Event) -> Iterator[None]:
+    """Remove what worker processes were just writing when an error or a signal ended them.
+
+    Args:
+        leases: Of what the run writes to.
+        place: Of the run.
+        lost: Set when the run goes on although it lost workers.
+    """
     try:
         yield
     except BaseException:
-        if place.workers is not None:
+        lost.set()
+        raise
+    finally:
+        if lost.is_set() and place.workers is not None:
             for uri in leases:
                 sweep_while_held(uri, place.run_id)
-        raise
 
 
 def _work(

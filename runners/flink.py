@@ -77,6 +77,7 @@ def run(build: Build, beam_flags: list[str], job: Job | None = None) -> None:
             _run_once(build, beam_flags, cluster, job)
             return
         except FlinkLostError as error:
+            job.lost()
             if attempt > retries:
                 raise
             _logger.warning("%s; attempt %d of %d follows", error, attempt + 1, retries + 1)
@@ -101,6 +102,9 @@ def _run_once(build: Build, beam_flags: list[str], cluster: Cluster, job: Job) -
             stall_seconds=job.stall_seconds,
             reports=job.reports,
         )
+        if cluster.rest.exceptions(job_id):
+            # Flink itself tried again.
+            job.lost()
 
 
 def _retries(beam_flags: list[str]) -> tuple[int, float]:
