@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from runners.flink_watch import FlinkLostError, follow
 from runners.interface import Build, Job
 from runners.job_guard import cancel_job
 from runners.job_server import running_job_server
+from runners.local_calls import not_proxied
 from transforms.errors import PreflightError
 from transforms.scratch import new_run_id
 
@@ -46,7 +48,8 @@ def preflight(beam_flags: list[str]) -> None:
 
 
 def prepare(beam_flags: list[str]) -> None:
-    """Do nothing: workers check their machines when they start."""
+    """Let this process reach its job server; workers check their machines when they start."""
+    os.environ.update(not_proxied(os.environ))
 
 
 def num_workers(beam_flags: list[str]) -> int | None:

@@ -202,14 +202,14 @@ def test_ctrl_c_cancels_the_job(scene: FlinkScene) -> None:
 
 
 def test_a_job_that_hangs_is_cancelled(scene: FlinkScene, home: dict[str, str]) -> None:
-    with scene.on_flink("--stall_minutes=0.15") as run:
+    with scene.on_flink("--stall_minutes=0.5") as run:
         at_kill = run.wait_for_clips(HALF)
         for worker in scene.processes("runners.cluster_worker"):
             os.kill(worker.pid, signal.SIGSTOP)
         ended = run.wait()
         assert [job.state for job in run.jobs()] == ["CANCELED"]
     assert ended.status == 1
-    ended.told("nothing was counted for 0.15 minutes", "--stall_minutes")
+    ended.told("nothing was counted for 0.5 minutes", "--stall_minutes")
     assert 0 < len(at_kill.clips) < NUM_CLIPS
 
 
