@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from runners.flink_checks import Cluster, check_cluster
 from runners.flink_preset import job_options
-from runners.flink_rest import FlinkRest
+from runners.flink_rest import FlinkAnswerError, FlinkRest, FlinkUnreachableError
 from runners.flink_submit import submit
 from runners.flink_watch import FlinkLostError, follow
 from runners.interface import Build, Job
@@ -105,9 +105,16 @@ def _run_once(build: Build, beam_flags: list[str], cluster: Cluster, job: Job) -
             stall_seconds=job.stall_seconds,
             reports=job.reports,
         )
-        if cluster.rest.exceptions(job_id):
-            # Flink itself tried again.
+        if _was_tried_again(cluster.rest, job_id):
             job.lost()
+
+
+def _was_tried_again(rest: FlinkRest, job_id: str) -> bool:
+    try:
+        return bool(rest.exceptions(job_id))
+    except (FlinkUnreachableError, FlinkAnswerError):
+        # The job has finished: a cluster that goes now takes nothing along. It may have been.
+        return True
 
 
 def _retries(beam_flags: list[str]) -> tuple[int, float]:

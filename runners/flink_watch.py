@@ -19,6 +19,7 @@ _EXIT_STATUS = re.compile(r"Process died with exit code (\d+)")
 _NO_BOOT = re.compile(r'Cannot run program "([^"]+)"[^\n]*')
 _CAUSE = re.compile(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error)\b.*)$", re.MULTILINE)
 _HOPELESS = re.compile(r"\.(LeaseLost|Ledger|Preflight|Usage)Error: ")
+_NO_BUFFERS = "Insufficient number of network buffers"
 
 
 class FlinkJobError(CurateError):
@@ -149,6 +150,12 @@ def _failure(entries: list[dict[str, Any]]) -> CurateError:
     error = error_in_text(text)
     if error is not None:
         return error
+    if _NO_BUFFERS in text:
+        return FlinkJobError(
+            f"the Flink job failed: {_NO_BUFFERS}; give TaskManagers more of them in the cluster's "
+            "configuration (taskmanager.memory.network.fraction: 0.3, and .max above the default "
+            "of 1gb), or ask for fewer slots with --parallelism"
+        )
     causes = _CAUSE.findall(text) or ["it does not say why"]
     python = text.rpartition("Traceback (most recent call last):")[2] if "Traceback" in text else ""
     if python:
