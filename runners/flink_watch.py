@@ -103,9 +103,9 @@ def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any], reports: st
         return True
     for entry in rest.exceptions(job_id):
         text = entry.get("stacktrace", "")
-        host = str(entry.get("endpoint") or "a TaskManager").rpartition(":")[0]
-        if problem := _start_problem(text, host or "a TaskManager", reports):
-            raise PreflightError(problem)
+        if problem := _start_problem(text, reports):
+            host = _host(entry) or rest.failed_host(job_id) or "a TaskManager's machine"
+            raise PreflightError(f"{host}: a worker cannot start: {problem}")
         if _HOPELESS.search(text) and (error := error_in_text(text)) is not None:
             # It would come again at every attempt.
             raise error
@@ -128,11 +128,19 @@ def _activity(job: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _start_problem(text: str, host: str, reports: str | None) -> str | None:
+def _host(entry: dict[str, Any]) -> str | None:
+    """Return where it happened; of several tasks that failed at once the first that tells."""
+    for told in [entry, *entry.get("concurrentExceptions", [])]:
+        if told.get("endpoint"):
+            return str(told["endpoint"]).rpartition(":")[0]
+    return None
+
+
+def _start_problem(text: str, reports: str | None) -> str | None:
     """Return why a worker cannot start, None when that is not what failed."""
     if missing := _NO_BOOT.search(text):
         return (
-            f"{host}: a worker cannot start: {missing.group(0)}. The machines of the TaskManagers "
+            f"{missing.group(0)}. The machines of the TaskManagers "
             "need beam-curate under the same path as here, or name their Python with "
             "--worker_python"
         )
@@ -140,9 +148,7 @@ def _start_problem(text: str, host: str, reports: str | None) -> str | None:
     if status is None or int(status.group(1)) not in PROBLEMS:
         return None
     told = read_report(reports)
-    return f"{host}: a worker cannot start: {PROBLEMS[int(status.group(1))]}" + (
-        f" ({told})" if told else ""
-    )
+    return PROBLEMS[int(status.group(1))] + (f" ({told})" if told else "")
 
 
 def _failure(entries: list[dict[str, Any]]) -> CurateError:
