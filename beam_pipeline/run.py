@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +35,7 @@ from transforms.storage.uris import absolute
 if TYPE_CHECKING:
     from beam_pipeline.prediction import Prediction
     from beam_pipeline.prepared_run import PreparedRun
+    from transforms.clips.ledger import Ledger
 
 
 def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> int:
@@ -71,10 +74,10 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
             remove_shared(uri)
         runner.prepare(beam_flags)
         scratch = held.enter_context(run_scratch(config.run.scratch_path, run_id))
-        shared = str(scratch)
+        place = RunPlace.here(scratch)
         if not runner.IS_LOCAL:
-            shared = held.enter_context(shared_folder(leases[0], run_id))
-        place = RunPlace(scratch, shared, runner.num_workers(beam_flags))
+            place = RunPlace(scratch, held.enter_context(shared_folder(leases[0], run_id)))
+        place = dataclasses.replace(place, workers=runner.num_workers(beam_flags))
         # Beam takes two seconds to import: the lease is held before.
         from beam_pipeline.prepared_run import PreparedRun  # noqa: PLC0415
 
@@ -83,8 +86,10 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         # It measures this machine alone.
         prediction = run.predict() if runner.IS_LOCAL else None
         predicted_at = time.monotonic()
-        with _swept_after_error(leases, place):
-            totals = _work(run, config, runner, beam_flags, _job(config, place, leases))
+        lost = threading.Event()
+        with _swept(leases, place, lost):
+            job = _job(config, place, leases, lost)
+            totals = _work(run, config, runner, beam_flags, job)
         for uri in leases:
             raise_if_lost(uri, run_id)
         ledger = run.verify()
@@ -92,11 +97,13 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         run.report(ledger, totals, now - started_at)
         if prediction is not None:
             _compare(prediction, totals, now - predicted_at)
-    if ledger is None:
-        return EXIT_OK
-    if reason := failed_because(ledger, config.run.max_failed_share):
+    return EXIT_OK if ledger is None else _status(ledger, config.run.max_failed_share)
+
+
+def _status(ledger: Ledger, max_failed_share: float) -> int:
+    if reason := failed_because(ledger, max_failed_share):
         print(f"beam-curate: {reason}", file=sys.stderr)
-    return exit_status(ledger, config.run.max_failed_share)
+    return exit_status(ledger, max_failed_share)
 
 
 def lease_uris(config: AnyConfig) -> list[str]:
@@ -110,7 +117,7 @@ def lease_uris(config: AnyConfig) -> list[str]:
     return uris
 
 
-def _job(config: AnyConfig, place: RunPlace, leases: list[str]) -> Job:
+def _job(config: AnyConfig, place: RunPlace, leases: list[str], lost: threading.Event) -> Job:
     """Return what a runner on other machines needs to know."""
     inputs: list[str] = []
     if not isinstance(config, ShardConfig) and Path(str(config.input.input_video_path)).exists():
@@ -125,21 +132,30 @@ def _job(config: AnyConfig, place: RunPlace, leases: list[str]) -> Job:
         stall_seconds=config.execution.stall_minutes * 60,
         worker_python=config.execution.worker_python,
         reports=place.reports,
+        lost=lost.set,
         environment={FSYNC: os.environ[FSYNC]},
         progress=lambda: sum(counted.read().values()),
     )
 
 
 @contextlib.contextmanager
-def _swept_after_error(leases: list[str], place: RunPlace) -> Iterator[None]:
-    """Remove what worker processes were just writing when an error or a signal ended them."""
+def _swept(leases: list[str], place: RunPlace, lost: threading.Event) -> Iterator[None]:
+    """Remove what worker processes were just writing when an error or a signal ended them.
+
+    Args:
+        leases: Of what the run writes to.
+        place: Of the run.
+        lost: Set when the run goes on although it lost workers.
+    """
     try:
         yield
     except BaseException:
-        if place.workers is not None:
+        lost.set()
+        raise
+    finally:
+        if lost.is_set() and place.workers is not None:
             for uri in leases:
                 sweep_while_held(uri, place.run_id)
-        raise
 
 
 def _work(

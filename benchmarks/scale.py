@@ -129,13 +129,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("what", choices=("clips", "records"))
     parser.add_argument("--counts", default="100,1000", help="numbers of clips")
     parser.add_argument("--work", type=Path, required=True, help="folder with enough space")
-    parser.add_argument("more", nargs="*", help="options of curate, behind --")
-    options = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    place = given.index("--") if "--" in given else len(given)
+    own, more = given[:place], given[place + 1 :]
+    options = parser.parse_args(own)
     options.work.mkdir(parents=True, exist_ok=True)
     counts = list(clip_counts(options.counts))
     if options.what == "records":
         return records(options.work, counts)
-    return clips(options.work, counts, options.more)
+    return clips(options.work, counts, more)
 
 
 if __name__ == "__main__":

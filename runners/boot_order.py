@@ -69,5 +69,6 @@ def program_facts() -> Mapping[str, str]:
 
 def python_path() -> str:
     """Return the PYTHONPATH with which ``python -m`` finds this program as it was found here."""
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    told = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = [str(Path(path).absolute()) for path in told if path]
     return os.pathsep.join(paths if str(ROOT) in paths else [str(ROOT), *paths])

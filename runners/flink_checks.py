@@ -51,16 +51,7 @@ def check_cluster(options: Any) -> Cluster:
             "REST interface (its port is 8081 unless rest.port says otherwise)"
         )
     rest = FlinkRest(master)
-    try:
-        version = minor_version(rest.version())
-        overview, managers = rest.overview(), rest.task_managers()
-    except FlinkUnreachableError as error:
-        raise PreflightError(
-            f"--flink_master={master}: {error}; start the cluster, or give the address of its "
-            "JobManager's REST interface"
-        ) from error
-    except FlinkAnswerError as error:
-        raise PreflightError(f"--flink_master={master}: {error}; give another address") from error
+    version, overview, managers = _asked(rest, master)
     asked = options.get_all_options(drop_default=True).get("flink_version")
     if asked and asked != version:
         raise UsageError(f"--flink_version={asked}: the cluster at {master} is Flink {version}")
@@ -71,6 +62,19 @@ def check_cluster(options: Any) -> Cluster:
         slots_per_machine=max(_slots_of_machines(managers).values(), default=1),
         jar=_java_and_jar(version, flink.flink_job_server_jar, server.jar_cache_dir),
     )
+
+
+def _asked(rest: FlinkRest, master: str) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
+    """Return the cluster's minor version, its overview and its TaskManagers."""
+    try:
+        return minor_version(rest.version()), rest.overview(), rest.task_managers()
+    except FlinkUnreachableError as error:
+        raise PreflightError(
+            f"--flink_master={master}: {error}; start the cluster, or give the address of its "
+            "JobManager's REST interface"
+        ) from error
+    except FlinkAnswerError as error:
+        raise PreflightError(f"--flink_master={master}: {error}; give another address") from error
 
 
 def _slots(master: str, overview: dict[str, Any], asked: int) -> int:

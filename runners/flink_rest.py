@@ -92,6 +92,18 @@ class FlinkRest:
         history = self._get(f"/jobs/{job_id}/exceptions").get("exceptionHistory", {})
         return list(history.get("entries", []))
 
+    def failed_host(self, job_id: str) -> str | None:
+        """Return the machine of the first task that failed; None when there is none, or it is
+        tried again already."""
+        for vertex in self.job(job_id).get("vertices", []):
+            if vertex.get("tasks", {}).get("FAILED"):
+                subtasks = self._get(f"/jobs/{job_id}/vertices/{vertex['id']}")["subtasks"]
+                for task in subtasks:
+                    if task["status"] == "FAILED":
+                        place = str(task.get("endpoint") or task.get("host") or "")
+                        return place.rpartition(":")[0] or place or None
+        return None
+
     def cancel(self, job_id: str) -> None:
         """Ask for the end of a job; nothing happens when it has ended already."""
         try:

@@ -19,6 +19,7 @@ _EXIT_STATUS = re.compile(r"Process died with exit code (\d+)")
 _NO_BOOT = re.compile(r'Cannot run program "([^"]+)"[^\n]*')
 _CAUSE = re.compile(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error)\b.*)$", re.MULTILINE)
 _HOPELESS = re.compile(r"\.(LeaseLost|Ledger|Preflight|Usage)Error: ")
+_NO_BUFFERS = "Insufficient number of network buffers"
 
 
 class FlinkJobError(CurateError):
@@ -52,35 +53,48 @@ def follow(
         FlinkLostError: The job lost a machine or a process.
         FlinkJobError: A step raised something else, or the job hangs.
     """
-    seen: object = None
-    changed_at = heard_at = time.monotonic()
+    stall = _Stall(stall_seconds)
+    heard_at = time.monotonic()
     while True:
-        now = time.monotonic()
         try:
             job = rest.job(job_id)
-            heard_at = now
+            heard_at = time.monotonic()
             if _has_finished(rest, job_id, job, reports):
                 return
-            found = (progress(), _activity(job))
-            if found != seen:
-                seen, changed_at = found, now
+            stall.see((progress(), _activity(job)))
         except FlinkAnswerError as error:
             raise FlinkLostError(
                 f"Flink has lost the job ({error}): was it started anew?"
             ) from error
         except FlinkUnreachableError as error:
-            if now - heard_at > GONE_SECONDS:
+            if time.monotonic() - heard_at > GONE_SECONDS:
                 raise FlinkJobError(
                     f"{error}, for {GONE_SECONDS:.0f} seconds: the JobManager is gone, and the "
                     "job with it"
                 ) from error
-        if now - changed_at > stall_seconds:
+        stall.check()
+        time.sleep(POLL_SECONDS)
+
+
+class _Stall:
+    """Tells whether anything has changed of late."""
+
+    def __init__(self, limit_seconds: float) -> None:
+        self._limit = limit_seconds
+        self._seen: object = None
+        self._changed_at = time.monotonic()
+
+    def see(self, found: object) -> None:
+        if found != self._seen:
+            self._seen, self._changed_at = found, time.monotonic()
+
+    def check(self) -> None:
+        if time.monotonic() - self._changed_at > self._limit:
             raise FlinkJobError(
-                f"nothing was counted for {stall_seconds / 60:g} minutes: the job hangs and is "
+                f"nothing was counted for {self._limit / 60:g} minutes: the job hangs and is "
                 "cancelled; the logs of TaskManagers and workers tell more. When single steps may "
                 "take longer, allow them more with --stall_minutes"
             )
-        time.sleep(POLL_SECONDS)
 
 
 def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any], reports: str | None) -> bool:
@@ -89,9 +103,9 @@ def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any], reports: st
         return True
     for entry in rest.exceptions(job_id):
         text = entry.get("stacktrace", "")
-        host = str(entry.get("endpoint") or "a TaskManager").rpartition(":")[0]
-        if problem := _start_problem(text, host or "a TaskManager", reports):
-            raise PreflightError(problem)
+        if problem := _start_problem(text, reports):
+            host = _host(entry) or rest.failed_host(job_id) or "a TaskManager's machine"
+            raise PreflightError(f"{host}: a worker cannot start: {problem}")
         if _HOPELESS.search(text) and (error := error_in_text(text)) is not None:
             # It would come again at every attempt.
             raise error
@@ -114,11 +128,19 @@ def _activity(job: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _start_problem(text: str, host: str, reports: str | None) -> str | None:
+def _host(entry: dict[str, Any]) -> str | None:
+    """Return where it happened; of several tasks that failed at once the first that tells."""
+    for told in [entry, *entry.get("concurrentExceptions", [])]:
+        if told.get("endpoint"):
+            return str(told["endpoint"]).rpartition(":")[0]
+    return None
+
+
+def _start_problem(text: str, reports: str | None) -> str | None:
     """Return why a worker cannot start, None when that is not what failed."""
     if missing := _NO_BOOT.search(text):
         return (
-            f"{host}: a worker cannot start: {missing.group(0)}. The machines of the TaskManagers "
+            f"{missing.group(0)}. The machines of the TaskManagers "
             "need beam-curate under the same path as here, or name their Python with "
             "--worker_python"
         )
@@ -126,9 +148,7 @@ def _start_problem(text: str, host: str, reports: str | None) -> str | None:
     if status is None or int(status.group(1)) not in PROBLEMS:
         return None
     told = read_report(reports)
-    return f"{host}: a worker cannot start: {PROBLEMS[int(status.group(1))]}" + (
-        f" ({told})" if told else ""
-    )
+    return PROBLEMS[int(status.group(1))] + (f" ({told})" if told else "")
 
 
 def _failure(entries: list[dict[str, Any]]) -> CurateError:
@@ -136,6 +156,12 @@ def _failure(entries: list[dict[str, Any]]) -> CurateError:
     error = error_in_text(text)
     if error is not None:
         return error
+    if _NO_BUFFERS in text:
+        return FlinkJobError(
+            f"the Flink job failed: {_NO_BUFFERS}; give TaskManagers more of them in the cluster's "
+            "configuration (taskmanager.memory.network.fraction: 0.3, and .max above the default "
+            "of 1gb), or ask for fewer slots with --parallelism"
+        )
     causes = _CAUSE.findall(text) or ["it does not say why"]
     python = text.rpartition("Traceback (most recent call last):")[2] if "Traceback" in text else ""
     if python:

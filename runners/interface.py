@@ -14,6 +14,10 @@ def _nothing() -> float:
     return 0.0
 
 
+def _ignore() -> None:
+    return
+
+
 @dataclass(frozen=True)
 class Job:
     """One run, as a runner needs to know it."""
@@ -32,6 +36,8 @@ class Job:
     """Folder that all machines see, where workers say why they cannot start."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that workers on other machines must have: names and paths, never a secret."""
+    lost: Callable[[], None] = _ignore
+    """Called when workers were lost on the way: what they were just writing still lies there."""
     progress: Callable[[], float] = _nothing
     """Returns a number that changes whenever a worker has counted something."""
 

@@ -27,6 +27,7 @@ from runners.boot_order import VARIABLE, BootOrder
 from runners.bounded_log import BoundedLog, log_folder
 from runners.gpus import VARIABLE as GPU_VARIABLE
 from runners.gpus import GpuLease, leased_gpu
+from runners.local_calls import not_proxied
 from transforms.media.slots import WORKERS_VARIABLE
 from transforms.scratch import HERE_VARIABLE, new_run_id, run_scratch
 
@@ -102,6 +103,7 @@ def _worker(
     """Start the worker; it is dead when the context is left."""
     environment = {
         **os.environ,
+        **not_proxied(os.environ),
         **{f"{name.upper()}_ENDPOINT": _endpoint(arguments, name) for name in ENDPOINTS},
         "WORKER_ID": arguments.id,
         HERE_VARIABLE: str(scratch),

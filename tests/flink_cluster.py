@@ -162,6 +162,8 @@ class FlinkCluster:
                     "CUDA_VISIBLE_DEVICES": GPUS,
                     "BEAM_CURATE_LOGS": str(self.folder / "workers"),
                 },
+                # Not the checkout: Python would find this program there first.
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -202,14 +203,14 @@ def test_ctrl_c_cancels_the_job(scene: FlinkScene) -> None:
 
 
 def test_a_job_that_hangs_is_cancelled(scene: FlinkScene, home: dict[str, str]) -> None:
-    with scene.on_flink("--stall_minutes=0.15") as run:
+    with scene.on_flink("--stall_minutes=0.5") as run:
         at_kill = run.wait_for_clips(HALF)
         for worker in scene.processes("runners.cluster_worker"):
             os.kill(worker.pid, signal.SIGSTOP)
         ended = run.wait()
         assert [job.state for job in run.jobs()] == ["CANCELED"]
     assert ended.status == 1
-    ended.told("nothing was counted for 0.15 minutes", "--stall_minutes")
+    ended.told("nothing was counted for 0.5 minutes", "--stall_minutes")
     assert 0 < len(at_kill.clips) < NUM_CLIPS
 
 
@@ -244,7 +245,7 @@ class TestWorkersThatCannotStart:
 
     def test_task_managers_without_the_package(self, scene: FlinkScene, tmp_path: Path) -> None:
         ended = self.failed(scene, f"--worker_python={tmp_path}/none/bin/python")
-        ended.told("127.0.0.1", "a worker cannot start", f"{tmp_path}/none/bin/beam-curate-worker")
+        ended.told("a worker cannot start", f"{tmp_path}/none/bin/beam-curate-worker")
 
     def test_another_version_of_the_package(self, scene: FlinkScene, tmp_path: Path) -> None:
         other = tmp_path / "other"
@@ -270,4 +271,6 @@ class TestWorkersThatCannotStart:
         assert ended.status == 1
         assert time.monotonic() - started_at < 120
         assert not (scene.curated.out / "metas").exists()
+        (complaint,) = ended.complaints
+        assert re.match(r"(localhost|127\.0\.0\.1): a worker cannot start: ", complaint)
         return ended

@@ -111,6 +111,15 @@ def test_an_error_of_flink_is_told_by_its_root(flink: Answers, watch: Callable[.
         watch()
 
 
+def test_too_few_network_buffers_are_not_tried_again(
+    flink: Answers, watch: Callable[..., None]
+) -> None:
+    flink.job("FAILED", "a.IOException: Insufficient number of network buffers: 9")
+    with pytest.raises(FlinkJobError, match=r"taskmanager\.memory\.network\.fraction") as caught:
+        watch()
+    assert not isinstance(caught.value, FlinkLostError)
+
+
 @pytest.mark.parametrize(
     ("status", "told"),
     [(65, "other versions"), (66, "does not see the storage"), (67, "no room"), (127, "Python")],

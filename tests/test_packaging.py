@@ -113,7 +113,7 @@ def test_every_module_imports_where_it_is_installed(installed: Path, tmp_path: P
 
 
 def test_a_worker_can_be_started_where_it_is_installed(installed: Path, tmp_path: Path) -> None:
-    command = "import runners.flink; print(runners.flink.BOOT)"
+    command = "import runners.flink_preset as preset; print(preset.BOOT)"
     found = subprocess.run(
         [installed / "python", "-c", command],
         cwd=tmp_path,

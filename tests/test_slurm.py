@@ -61,6 +61,8 @@ def free_nodes(lab: SlurmLab) -> Iterator[None]:
     yield
     lab.told("scancel", "--user=root")
     _until(lambda: not lab.told("squeue", "-h"))
+    for left in lab.left_files():
+        shutil.rmtree(left.parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

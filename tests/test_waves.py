@@ -18,6 +18,8 @@ from transforms.ingest.list_videos import VideoInput
 from transforms.ingest.waves import count_inputs, iter_waves
 from transforms.records import Video
 from transforms.run_context import RunContext
+from transforms.shards import list_clip_records
+from transforms.shards.options import DatasetRun
 
 CUT = (
     *("--fixed_stride_split_duration", "1", "--fixed_stride_min_clip_length_s", "0.5"),
@@ -196,3 +198,16 @@ def test_sources_that_are_gone_come_last_for_a_stage_turned_on_later(
     assert all("motion_score" in meta["stages"] for meta in run.metas().values())
     assert samples(run) == samples(at_once) or len(samples(run)) == 10
     assert check(run.out, run.dataset) == []
+
+
+def test_a_summary_too_large_to_be_read_is_not_needed(
+    at_once: Curated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = DatasetRun(str(at_once.out), str(tmp_path), "v0", str(tmp_path), str(tmp_path))
+    from_summary = list_clip_records.list_clip_records(run)
+    monkeypatch.setattr(list_clip_records, "LARGEST_SUMMARY", 100)
+    monkeypatch.setattr(list_clip_records, "clips_of_summary", None)
+    found = list_clip_records.list_clip_records(run)
+    assert found == from_summary
+    assert len(found.clip_ids) == 10
+    assert found.kept_for_sure

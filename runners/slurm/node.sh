@@ -118,26 +118,38 @@ export FLINK_CONF_DIR=$own/conf FLINK_LOG_DIR=$own/log FLINK_PID_DIR=$own/pid
 
 stopped='' pid=''
 end() { if [ -n "$pid" ]; then kill "-$1" "$pid" 2> /dev/null || true; fi; }
-finish() {
-  trap '' TERM INT
+until_so() {   # until_so QUARTERS-OF-A-SECOND COMMAND...
   local i
-  for ((i = 0; i < 40; i++)); do
-    if [ -z "$pid" ] || ! kill -0 "$pid" 2> /dev/null; then break; fi
+  for ((i = 0; i < $1; i++)); do
+    if "${@:2}"; then return; fi
     sleep 0.25
   done
+}
+is_gone() { [ -z "$pid" ] || ! kill -0 "$pid" 2> /dev/null; }
+finish() {
+  trap '' TERM INT
+  # scancel asks all steps at once: the driver still needs the JobManager to cancel its Flink job.
+  if [ "$role" = jobmanager ] && ! is_gone; then until_so 80 test -e "$run/driver-ended"; fi
+  end HUP
+  until_so 40 is_gone
   end KILL
   wait
   rm -rf -- "$own"
 }
-trap 'stopped=1; end TERM' TERM INT
+trap 'stopped=1; if [ "$role" = taskmanager ]; then end TERM; fi' TERM INT
 # After scancel the batch script can start no step: this one removes its own files.
 trap finish EXIT
+start() {
+  # A JVM that begins with TERM ignored goes on ignoring it, and ends in order on HUP.
+  if [ "$role" = jobmanager ]; then trap '' TERM; fi
+  exec "$flink/bin/$role.sh" start-foreground "$@"
+}
 if [ "$role" = jobmanager ]; then chances=1; else chances=5; fi
 for ((try = 1; chances > 0; try++)); do
   arguments=()
   if [ "$role" = taskmanager ]; then arguments=(-D "taskmanager.resource-id=tm-$node-$try"); fi
   began=$SECONDS status=0
-  "$flink/bin/$role.sh" start-foreground "${arguments[@]}" &
+  start "${arguments[@]}" &
   pid=$!
   wait "$pid" || status=$?
   # The wait returns when the trap has run, too.

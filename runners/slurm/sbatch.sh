@@ -78,9 +78,10 @@ finish() {
   say "ending${why:+: $why}"
   # Before its end: a job that is cancelled, or that SLURM puts back by itself, runs no longer.
   job_now=$(scontrol show job -o "$SLURM_JOB_ID" 2>/dev/null) || job_now=
-  stop driver 25
-  stop taskmanagers 10
-  stop jobmanager 5
+  stop driver 40
+  touch "$run/driver-ended"
+  stop taskmanagers 12
+  stop jobmanager 12
   say "ended, status $status"
   if [[ $job_now == *JobState=RUNNING* ]]; then
     case $why in

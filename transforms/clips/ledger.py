@@ -19,6 +19,7 @@ from transforms.layout import (
     plan_uri,
     video_record_uri,
 )
+from transforms.storage.ahead import read_ahead
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
 
@@ -72,18 +73,48 @@ def read_ledger(
     """
     ledger = Ledger()
     failures = _video_failures(root)
-    for video in videos:
-        rel, identity = video.rel, video.video_uuid
+
+    def read(video: Selected) -> tuple[Selected, _Stored | None]:
+        is_planned = video.video_uuid not in failures
+        return video, _read_video(root, video) if is_planned else None
+
+    for video, stored in read_ahead(read, videos, root):
         ledger.num_videos += 1
-        if identity in failures:
-            ledger.failed_videos[rel] = failures[identity]
-        elif not storage_for(root).exists(plan_uri(root, identity)):
-            ledger.missing.append(rel)
+        if video.video_uuid in failures:
+            ledger.failed_videos[video.rel] = failures[video.video_uuid]
+        elif stored is None:
+            ledger.missing.append(video.rel)
         else:
-            records = _add_video(ledger, root, rel, plan_uri(root, identity))
+            records = _add_video(ledger, root, video.rel, stored)
             if see_chunks is not None and records:
-                see_chunks(rel, records)
+                see_chunks(video.rel, records)
     return ledger
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What lies there of a planned video."""
+
+    plan: Plan
+    has_record: bool
+    chunks: list[dict[str, Any] | None]
+    """Records of the planned chunks, None where there is none."""
+
+
+def _read_video(root: str, video: Selected) -> _Stored | None:
+    """Return what lies there of a video, None when it has no plan."""
+    uri = plan_uri(root, video.video_uuid)
+    if not storage_for(root).exists(uri):
+        return None
+    plan = read_plan(uri)
+    return _Stored(
+        plan,
+        storage_for(root).exists(video_record_uri(root, video.rel)),
+        [
+            read_json_if_there(chunk_record_uri(root, video.rel, index))
+            for index in range(len(plan.chunks))
+        ],
+    )
 
 
 def _video_failures(root: str) -> dict[str, str]:
@@ -95,12 +126,12 @@ def _video_failures(root: str) -> dict[str, str]:
     return reasons
 
 
-def _add_video(ledger: Ledger, root: str, rel: str, uri: str) -> list[dict[str, Any]]:
+def _add_video(ledger: Ledger, root: str, rel: str, stored: _Stored) -> list[dict[str, Any]]:
     """Add a video and return its chunk records, none when one is missing."""
-    plan = read_plan(uri)
+    plan = stored.plan
     ledger.seconds_in += plan.facts.duration_seconds
     ledger.num_clips_planned += len(plan.spans)
-    if not storage_for(root).exists(video_record_uri(root, rel)):
+    if not stored.has_record:
         # It is written with the first chunk: which clips that one lacks is told below.
         ledger.missing.append(rel)
     elif not plan.spans:
@@ -108,8 +139,7 @@ def _add_video(ledger: Ledger, root: str, rel: str, uri: str) -> list[dict[str, 
         return []
     num_failed = 0
     records = []
-    for chunk_index in range(len(plan.chunks)):
-        record = read_json_if_there(chunk_record_uri(root, rel, chunk_index))
+    for chunk_index, record in enumerate(stored.chunks):
         if record is None:
             ledger.missing.append(f"{rel}#{chunk_index}")
             ledger.missing.extend(_uncommitted(root, plan, chunk_index))

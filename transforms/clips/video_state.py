@@ -19,6 +19,7 @@ from transforms.layout import (
 )
 from transforms.records import Video
 from transforms.run_context import RunContext
+from transforms.storage.ahead import read_ahead
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uri_set import UriSet
 from transforms.storage.uris import join
@@ -63,7 +64,10 @@ def read_states(context: RunContext, videos: Iterable[Video]) -> dict[str, Video
     a listing shows to be open; two listings tell the rest.
     """
     stored = StoredRecords(context.root)
-    return {video.rel: video_state(context, video, stored) for video in videos}
+    found = read_ahead(
+        lambda video: (video.rel, video_state(context, video, stored)), videos, context.root
+    )
+    return dict(found)
 
 
 def video_state(context: RunContext, video: Video, stored: StoredRecords) -> VideoState:

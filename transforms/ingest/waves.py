@@ -28,6 +28,7 @@ from transforms.layout import current_run_uri
 from transforms.progress import count
 from transforms.records import Video
 from transforms.run_context import SCHEMA_VERSION, RunContext
+from transforms.storage.ahead import read_ahead
 
 BLOCK_SIZE = 256
 """Videos whose durations are asked for at once: enough for a few processes that probe."""
@@ -126,7 +127,10 @@ class _Stream:
 
     def open_videos(self) -> Iterator[Video]:
         """Yield those that something is left of."""
-        return (video for video in self.videos() if self.is_open(video))
+        checked = read_ahead(
+            lambda video: (video, self.is_open(video)), self.videos(), self._context.root
+        )
+        return (video for video, is_open in checked if is_open)
 
     def is_open(self, video: Video) -> bool:
         """Return whether something is left to be done."""

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from transforms.clips.wave_file import clips_of_wave
 from transforms.json_files import BadJsonError, read_json, read_json_if_there
 from transforms.json_parsing import MAX_SMALL_JSON_BYTES
-from transforms.layout import METAS, clip_uri, current_run_uri, meta_uri, summary_uri
+from transforms.layout import (
+    METAS,
+    PROCESSED_CHUNKS,
+    clip_uri,
+    current_run_uri,
+    meta_uri,
+    options_uri,
+    summary_uri,
+)
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.samples import Dropped, Sample, is_kept, samples_of
 from transforms.storage.interface import NotFoundError, StorageError
@@ -21,6 +31,12 @@ UNREADABLE = frozenset(
     {"no_metadata", "bad_metadata", "no_clip_file", "clip_file_changed", "bad_id", "outside_input"}
 )
 """Reasons to drop a clip that may be gone by the next run; the others follow from its facts."""
+
+LARGEST_SUMMARY = 1 << 28
+"""Bytes; of a larger summary the records behind it are read one by one: as one piece it would take
+a kilobyte of memory per clip, and from a few million clips on it is no JSON that is read at all."""
+_READ_THREADS = 8
+_READ_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +60,13 @@ def list_clip_records(run: DatasetRun) -> ClipRecords:
     """
     if run.is_wave:
         return ClipRecords(set(clips_of_wave(run.input_root)), kept_for_sure=True)
+    # A run that did not end may have rejected clips that the summary of an earlier one names.
+    is_old = storage_for(run.input_root).exists(current_run_uri(run.input_root))
+    if _is_long(run.input_root):
+        return ClipRecords(set(_clips_of_chunks(run.input_root)), kept_for_sure=not is_old)
     summary = read_json_if_there(summary_uri(run.input_root))
     if summary is None:
         return ClipRecords(set(_clips_with_metadata(run)), kept_for_sure=False)
-    # A run that did not end may have rejected clips that the summary of an earlier one names.
-    is_old = storage_for(run.input_root).exists(current_run_uri(run.input_root))
     try:
         return ClipRecords(clips_of_summary(summary), kept_for_sure=not is_old)
     except TypeError as error:
@@ -56,6 +74,25 @@ def list_clip_records(run: DatasetRun) -> ClipRecords:
             f"{summary_uri(run.input_root)}: is not the summary of a split: {error}; remove it, "
             "and every clip with metadata is packed"
         ) from error
+
+
+def _is_long(root: str) -> bool:
+    """Return whether this program wrote a summary here that is too large to be read whole."""
+    storage = storage_for(root)
+    try:
+        num_bytes = storage.stat(summary_uri(root)).num_bytes
+    except NotFoundError:
+        return False
+    return num_bytes > LARGEST_SUMMARY and storage.exists(options_uri(root))
+
+
+def _clips_of_chunks(root: str) -> Iterator[str]:
+    """Yield the kept clips from the records that the summary was made of."""
+    uris = (stat.uri for stat in storage_for(root).list(join(root, PROCESSED_CHUNKS)))
+    with ThreadPoolExecutor(_READ_THREADS) as pool:
+        while block := list(islice(uris, _READ_AT_ONCE)):
+            for record in pool.map(read_json, block):
+                yield from record["clips"]
 
 
 def clips_of_summary(summary: Mapping[str, Any]) -> set[str]:
