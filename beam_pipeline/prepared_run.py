@@ -113,7 +113,8 @@ class PreparedRun:
 
     @functools.cached_property
     def _inputs(self) -> InputCount:
-        assert not isinstance(self._config, ShardConfig) and self._split is not None
+        assert not isinstance(self._config, ShardConfig)
+        assert self._split is not None
         return count_inputs(self._config.input, self._split.context.root)
 
     @property
