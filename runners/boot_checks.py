@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ from transforms.storage.uris import join, scheme_of
 
 MIN_FREE_BYTES = 256 * 1024 * 1024
 """With less room for files in work not even one clip's are safe."""
+_STOP = "stop"
+"""Name of the file that tells workers to end."""
 OTHER_PROGRAM = 65
 NOT_VISIBLE = 66
 NO_SCRATCH = 67
@@ -79,9 +82,27 @@ def read_report(folder: str | None) -> str | None:
     if folder is None:
         return None
     for stat in storage_for(folder).list(folder):
+        if stat.uri.endswith(f"/{_STOP}"):
+            continue
         content = json.loads(storage_for(stat.uri).read(stat.uri))
         return f"{content['host']}: {content['message']}"
     return None
+
+
+def tell_to_stop(folder: str | None) -> None:
+    """Let all workers of a run end at once, also those that do not answer their TaskManager."""
+    if folder is not None:
+        with contextlib.suppress(StorageError):
+            storage_for(folder).write(join(folder, _STOP), b"")
+
+
+def is_told_to_stop(folder: str | None) -> bool:
+    """Return whether :func:`tell_to_stop` was called; False while the storage is away."""
+    if folder is None:
+        return False
+    with contextlib.suppress(StorageError):
+        return storage_for(folder).exists(join(folder, _STOP))
+    return False
 
 
 def _check_program(wanted: Mapping[str, str]) -> None:

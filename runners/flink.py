@@ -7,6 +7,7 @@ running: not after an error, not after Ctrl-C, not when this process is killed (
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import logging
 import os
@@ -14,6 +15,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
+from runners.boot_checks import tell_to_stop
 from runners.flink_checks import Cluster, check_cluster
 from runners.flink_preset import job_options
 from runners.flink_rest import FlinkAnswerError, FlinkRest, FlinkUnreachableError
@@ -25,6 +27,7 @@ from runners.job_server import running_job_server
 from runners.local_calls import not_proxied
 from transforms.errors import PreflightError
 from transforms.scratch import new_run_id
+from transforms.storage.uris import join
 
 IS_LOCAL = False
 RETRIES = 3
@@ -91,9 +94,12 @@ def run(build: Build, beam_flags: list[str], job: Job | None = None) -> None:
 def _run_once(build: Build, beam_flags: list[str], cluster: Cluster, job: Job) -> None:
     # Of its own for each job: a run may have several.
     name = f"beam-curate-{job.run_id}-{uuid.uuid4().hex[:6]}"
+    if job.reports is not None:
+        # What workers of one job are told must not reach those of the next.
+        job = dataclasses.replace(job, reports=join(job.reports, name))
     with (
         running_job_server(cluster.jar, cluster.rest.url, name) as server,
-        _cancelled(cluster.rest, name),
+        _cancelled(cluster.rest, name, job.reports),
     ):
         options = job_options(beam_flags, cluster, job, name, server.endpoint)
         job_id = submit(build, options, cluster.rest, name, server)
@@ -151,11 +157,13 @@ def _cluster(beam_flags: list[str]) -> Cluster:
 
 
 @contextlib.contextmanager
-def _cancelled(rest: FlinkRest, name: str) -> Iterator[None]:
+def _cancelled(rest: FlinkRest, name: str, reports: str | None) -> Iterator[None]:
     """Cancel the job when an error or a signal ends the context."""
     try:
         yield
     except BaseException:
+        # A worker that hangs would keep its task for minutes, whatever Flink says to it.
+        tell_to_stop(reports)
         if not cancel_job(rest, name):
             _logger.warning("%s: no answer, so job %s may still run there", rest.url, name)
         raise

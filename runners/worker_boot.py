@@ -22,7 +22,13 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
-from runners.boot_checks import NOT_STARTED, BootError, check_machine, report
+from runners.boot_checks import (
+    NOT_STARTED,
+    BootError,
+    check_machine,
+    is_told_to_stop,
+    report,
+)
 from runners.boot_order import VARIABLE, BootOrder
 from runners.bounded_log import BoundedLog, log_folder
 from runners.gpus import VARIABLE as GPU_VARIABLE
@@ -39,6 +45,7 @@ BOOT_VARIABLE = "BEAM_CURATE_DRIVER"
 START_SECONDS = 100.0
 """A worker that has not started by then hangs."""
 _LOOK_SECONDS = 0.3
+_ASK_SECONDS = 5.0
 _STOP_SECONDS = 1.0
 _ENDED = 143
 _DIED = 70
@@ -85,7 +92,7 @@ def _serve(arguments: argparse.Namespace, order: BootOrder, log: BoundedLog) -> 
             assert worker.stdout is not None
             copier = threading.Thread(target=_copy, args=(worker.stdout, log), daemon=True)
             copier.start()
-            status = _watch(worker, started, log)
+            status = _watch(worker, started, log, order.reports)
             copier.join(_STOP_SECONDS)
         if status and not started.exists():
             raise BootError(
@@ -133,14 +140,21 @@ def _endpoint(arguments: argparse.Namespace, name: str) -> str:
     return str(getattr(arguments, f"{name}_endpoint"))
 
 
-def _watch(worker: subprocess.Popen[bytes], started: Path, log: BoundedLog) -> int:
+def _watch(
+    worker: subprocess.Popen[bytes], started: Path, log: BoundedLog, reports: str | None
+) -> int:
     """Wait for the worker's end; end it when it hangs at its start, or nobody needs it."""
     starter, late_at = os.getppid(), time.monotonic() + START_SECONDS
+    asked_at = time.monotonic()
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return abs(worker.wait(_LOOK_SECONDS))
         if os.getppid() != starter:
             raise _EndedError
+        if time.monotonic() - asked_at > _ASK_SECONDS:
+            asked_at = time.monotonic()
+            if is_told_to_stop(reports):
+                raise _EndedError
         if time.monotonic() > late_at and not started.exists():
             raise BootError(
                 NOT_STARTED,

@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 from wrong_use import environment
 
-from runners.boot_checks import NO_SCRATCH, NOT_STARTED, NOT_VISIBLE, OTHER_PROGRAM, read_report
+from runners.boot_checks import (
+    NO_SCRATCH,
+    NOT_STARTED,
+    NOT_VISIBLE,
+    OTHER_PROGRAM,
+    is_told_to_stop,
+    read_report,
+    tell_to_stop,
+)
 from runners.boot_order import VARIABLE, BootOrder, program_facts
 from runners.bounded_log import MAX_FILES, BoundedLog
 from runners.gpus import leased_gpu, visible_gpus
@@ -97,6 +105,16 @@ class TestChecks:
         assert "UNAVAILABLE" in log
         assert "ended with status 1 while it started" in str(read_report(order.reports))
         assert list(Path(str(order.scratch_path)).iterdir()) == [], "its scratch folder"
+
+
+def test_workers_are_told_to_stop(tmp_path: Path) -> None:
+    folder = str(tmp_path / "reports")
+    assert not is_told_to_stop(folder)
+    tell_to_stop(folder)
+    assert is_told_to_stop(folder)
+    assert read_report(folder) is None
+    tell_to_stop(None)
+    assert not is_told_to_stop(None)
 
 
 @pytest.fixture
