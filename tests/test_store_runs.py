@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fault_rules import Cut, Fault, LoseAnswer, ResetBefore, ResetUpload, Stall
+from kill_harness import MULTI
 from store_faults import GCS_TOO_MANY, GCS_UNAVAILABLE, INTERNAL, SLOW_DOWN, TOO_MANY
 from store_runs import RAW_NAMES, Places, local_trees, make_raw, stored_trees
 from store_servers import LIST, OTHER, OWNER, READ, S3Server, profiles_file, running_s3
@@ -113,7 +114,8 @@ def test_input_and_output_of_different_accounts_and_no_secret_anywhere(
         s3_server.allow(places.raw.split("/")[2], READ + LIST)
         places.variables = {"COSMOS_S3_PROFILE_PATH": str(file)}
         names = ("--input_s3_profile_name", "reader", "--output_s3_profile_name", "writer")
-        profile = ("--verbose", "--perf_profile")
+        # Worker processes must get both accounts, and print no more than the first process.
+        profile = ("--verbose", "--perf_profile", *MULTI)
         ended = places.curate(*names, *profile)
         assert ended.status == 0, ended.err
         check_whole(store, places, whole, tmp_path)
