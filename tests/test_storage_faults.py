@@ -18,7 +18,7 @@ from store_worlds import KINDS, Store, gcs_behind_proxy, s3_behind_proxy
 
 from transforms.storage import gcs, gcs_read, gcs_upload, s3_client
 from transforms.storage.gcs import GcsStorage
-from transforms.storage.interface import StorageError, StoreAwayError
+from transforms.storage.interface import NotFoundError, StorageError, StoreAwayError
 from transforms.storage.s3 import S3Storage
 
 pytestmark = pytest.mark.store
@@ -95,6 +95,12 @@ class Place:
 
 def _read(place: Place) -> bool:
     return place.storage.read(place.uri) == CONTENT
+
+
+def _read_missing(place: Place) -> bool:
+    with contextlib.suppress(NotFoundError):
+        return place.storage.read(place.uri + "2") is None
+    return True
 
 
 def _read_range(place: Place) -> bool:
@@ -186,7 +192,7 @@ def _version(place: Place) -> str:
 OPERATIONS: dict[str, Callable[[Place], bool]] = {
     operation.__name__[1:]: operation
     for operation in (
-        *(_read, _read_range, _open_seekable, _stat, _exists, _list, _local_file),
+        *(_read, _read_missing, _read_range, _open_seekable, _stat, _exists, _list, _local_file),
         *(_write, _write_file, _publish, _create, _create_beside_another),
         *(_replace, _replace_another, _delete, _delete_many),
     )

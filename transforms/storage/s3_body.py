@@ -103,7 +103,7 @@ class PinnedObject:
         if self._etag is not None:
             wanted["IfMatch"] = self._etag
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key, **wanted)
+            answer = self._ask(wanted)
         except ClientError as error:
             if http_status(error) == 412:
                 raise StorageError(
@@ -118,7 +118,25 @@ class PinnedObject:
         if self._most is not None and self.num_bytes > self._most:
             answer["Body"].close()
             raise TooLargeError(self._name, most=self._most, num_bytes=self.num_bytes)
-        return dict(answer)
+        return answer
+
+    def _ask(self, wanted: dict[str, str]) -> dict[str, Any]:
+        """Return the answer; boto3 does not try again when the body of a refusal breaks off."""
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+        for num_breaks in range(1, MAX_BREAKS + 1):
+            try:
+                return dict(self._client.get_object(Bucket=self._bucket, Key=self._key, **wanted))
+            except HTTPError as error:
+                if isinstance(error, BotoCoreError):
+                    # Some of boto3's own are of this kind too, and have been tried again.
+                    raise
+                broke = error
+                _wait(num_breaks)
+        raise StoreAwayError(
+            f"{self._name}: the answer broke off {MAX_BREAKS} times ({type(broke).__name__})"
+        ) from None
 
     def _size_of(self, answer: dict[str, Any], position: int) -> int:
         range_told = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.get("ContentRange") or "")

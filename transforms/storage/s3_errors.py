@@ -78,6 +78,7 @@ def named_errors(uri: str, *, profile: str, endpoint: str) -> Iterator[None]:
         StorageError: The store refuses this.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
     # Whoever writes name and password into an address does not want to read them here.
     shown = re.sub(r"//[^/@]*@", "//", endpoint)
@@ -88,6 +89,10 @@ def named_errors(uri: str, *, profile: str, endpoint: str) -> Iterator[None]:
         raise _refusal(place, error) from None
     except BotoCoreError as error:
         raise _broken(place, error) from None
+    except HTTPError as error:
+        # Bodies of refusals that break off come as they are.
+        name = type(error).__name__
+        raise StoreAwayError(f"{place}: the connection failed ({name}); run again") from None
 
 
 @contextlib.contextmanager
