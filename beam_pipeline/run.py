@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.config import AnyConfig, ShardConfig, SplitConfig
@@ -54,19 +54,8 @@ def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> 
 def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
     started_at = time.monotonic()
     runner = chosen(beam_flags)
+    config, resolved = _checked(config, runner, beam_flags)
     leases = lease_uris(config)
-    open_stores(config)
-    check_stores(config)
-    # Before anything that takes its time: a second run into the same output is told at once.
-    for uri in leases:
-        raise_if_held(uri)
-    check_run(config)
-    runner.preflight(beam_flags)
-    config, splitting = settle_splitting(config)
-    check_detection(config)
-    resolved, lines = resolve_auto(config)
-    for line in [*lines, *filter(None, [splitting])]:
-        print(line, file=sys.stderr)
     run_id = new_run_id()
     with contextlib.ExitStack() as held:
         for uri in leases:
@@ -104,6 +93,29 @@ def _status(ledger: Ledger, max_failed_share: float) -> int:
     if reason := failed_because(ledger, max_failed_share):
         print(f"beam-curate: {reason}", file=sys.stderr)
     return exit_status(ledger, max_failed_share)
+
+
+def _checked(
+    config: AnyConfig, runner: Runner, beam_flags: list[str]
+) -> tuple[AnyConfig, dict[str, Any]]:
+    """Return the options with what follows from this machine, and what ``auto`` became.
+
+    Raises:
+        PreflightError: The run cannot work here, with the way on.
+    """
+    open_stores(config)
+    check_stores(config)
+    # Before anything that takes its time: a second run into the same output is told at once.
+    for uri in lease_uris(config):
+        raise_if_held(uri)
+    check_run(config)
+    runner.preflight(beam_flags)
+    config, splitting = settle_splitting(config)
+    check_detection(config)
+    resolved, lines = resolve_auto(config)
+    for line in [*lines, *filter(None, [splitting])]:
+        print(line, file=sys.stderr)
+    return config, resolved
 
 
 def lease_uris(config: AnyConfig) -> list[str]:
