@@ -28,7 +28,9 @@ from transforms.lease import hold_lease, raise_if_held, raise_if_lost, sweep_whi
 from transforms.progress import TotalsReader, flush_counts, forget_counts, read_totals
 from transforms.scratch import new_run_id, run_scratch, scratch_root
 from transforms.shards.layout import version_lease_uri
+from transforms.storage.routes import routes_variable
 from transforms.storage.sync import VARIABLE as FSYNC
+from transforms.storage.routes import routes_variable
 from transforms.storage.sync import syncing
 from transforms.storage.uris import absolute
 
@@ -145,7 +147,7 @@ def _job(config: AnyConfig, place: RunPlace, leases: list[str], lost: threading.
         worker_python=config.execution.worker_python,
         reports=place.reports,
         lost=lost.set,
-        environment={FSYNC: os.environ[FSYNC]},
+        environment={FSYNC: os.environ[FSYNC], **routes_variable()},
         progress=lambda: sum(counted.read().values()),
     )
 
