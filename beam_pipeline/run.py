@@ -30,7 +30,6 @@ from transforms.scratch import new_run_id, run_scratch, scratch_root
 from transforms.shards.layout import version_lease_uri
 from transforms.storage.routes import routes_variable
 from transforms.storage.sync import VARIABLE as FSYNC
-from transforms.storage.routes import routes_variable
 from transforms.storage.sync import syncing
 from transforms.storage.uris import absolute
 
