@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib.util
 import logging
@@ -12,7 +11,6 @@ from typing import Any
 
 from beam_pipeline.config import CurateConfig, PipelineConfig, SplitConfig
 from transforms.annotate.caption_prompts import PROMPTS, check_prompt
-from transforms.annotate.caption_requests import CaptionPrompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.errors import PreflightError, UsageError
 from transforms.models.captions.settings import OpenAISettings
@@ -31,7 +29,7 @@ def captions_here(config: PipelineConfig) -> tuple[bool, str]:
         return False, f"{config.pipeline} makes none"
     try:
         settings = _settings(config)
-    except (PreflightError, UsageError) as error:
+    except PreflightError as error:
         _logger.debug("%s", error)
         return False, re.split(r"; |: ", str(error))[0]
     return True, f"{settings.engine.settings.model} answers"
@@ -56,7 +54,7 @@ def caption_definition(config: SplitLike, settings: CaptionSettings) -> dict[str
         "algorithm": config.caption_model.captioning_algorithm,
         "model": settings.engine.settings.model,
         "max_tokens": settings.engine.settings.max_tokens,
-        "prompt": dataclasses.asdict(settings.prompt),
+        "prompt": settings.prompt,
     }
 
 
@@ -68,6 +66,7 @@ def _settings(config: SplitLike) -> CaptionSettings:
             "(vllm serve ...) and use captioning_algorithm=openai, or leave captions out with "
             "generate_captions=false"
         )
+    prompt = _prompt_text(config)
     options = config.captioning
     limit = options.captioning_max_output_tokens
     engine = OpenAISettings(
@@ -77,7 +76,6 @@ def _settings(config: SplitLike) -> CaptionSettings:
         retries=options.openai_caption_retries,
         retry_delay_seconds=options.openai_retry_delay_seconds,
     )
-    prompt = CaptionPrompt(_prompt_text(config), sees="mp4")
     return CaptionSettings(EngineSpec("openai", engine), prompt, slots=engine.slots)
 
 

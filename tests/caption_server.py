@@ -43,7 +43,8 @@ class CaptionServer:
     """What was wrong with requests."""
     most_at_once: int = 0
     misbehave: Callable[[int], str | None] = lambda _: None
-    """Number of a request, from 0, to ``429``, ``500``, ``garbage``, ``drop``, ``slow`` or None."""
+    """Number of a request, from 0, to ``429``, ``500``, ``garbage``, ``page``, ``odd``,
+    ``drop``, ``slow`` or None."""
     models: tuple[str, ...] = (MODEL,)
     dies_after: int | None = None
     """Requests after which it closes every connection without a word."""
@@ -114,6 +115,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(500, {"error": {"message": "broken"}})
         elif how == "garbage":
             self._send_bytes(200, b"<html>no JSON</html>", {"Content-Type": "application/json"})
+        elif how == "page":
+            self._send_bytes(200, b"<html>no JSON</html>", {"Content-Type": "text/html"})
+        elif how == "odd":
+            self._send(200, {"choices": [{}], "usage": {"prompt_tokens": None}})
         elif how == "drop":
             self.close_connection = True
             self.connection.close()

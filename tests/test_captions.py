@@ -63,12 +63,13 @@ def test_every_caption_is_on_its_own_window(
     raw: Path, server: CaptionServer, tmp_path: Path
 ) -> None:
     run = Curated.below(tmp_path, raw)
-    server.misbehave = {0: "429", 2: "drop", 3: "500", 5: "garbage", 7: "slow"}.get
+    ways = {0: "429", 2: "drop", 3: "500", 5: "garbage", 7: "slow", 9: "page", 11: "odd"}
+    server.misbehave = ways.get
     assert run.curate(*CUT, *CAPTIONS, "--max_failed_share", "0.5") == 3
     num_windows = check_captions(run)
     assert num_windows == 21
     assert not server.problems
-    assert len(server.requests) == num_windows + 4
+    assert len(server.requests) == num_windows + 6
     assert server.most_at_once > 1
     summary = run.read("summary.json")
     assert summary["total_num_clips_with_caption"] == len(run.metas())
@@ -150,12 +151,30 @@ def test_captions_turned_on_later_leave_the_clips_alone(
     assert check_captions(run) == 21
 
 
+def test_a_clip_that_is_kept_after_all_is_captioned(
+    raw: Path, server: CaptionServer, tmp_path: Path
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    failing = (*CUT, *CAPTIONS, "--max_failed_share", "0.5", "--sharpness_filter", "enable")
+    assert run.curate(*failing, "--sharpness_threshold", "500") == 3
+    asked = len(server.requests)
+    assert 0 < asked < 21
+    lenient = ("--sharpness_threshold", "0", "--accept_changes")
+    assert run.curate(*failing, *lenient) == 3
+    assert check_captions(run) == 21
+    assert len(server.requests) == 21, "what was captioned is not asked about again"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--captioning_prompt_text", "what is {this}"], "{this} is no placeholder"),
         (["--captioning_prompt_file", "/nowhere/prompt.txt"], "cannot be read"),
         (["--captioning_prompt_text", " "], "the prompt is empty"),
+        (
+            ["--captioning_prompt_text", "{this}", "--generate_captions", "auto"],
+            "{this} is no placeholder",
+        ),
         (["--openai_model_name", "other"], f"does not serve other; it serves {MODEL}"),
         (["--captioning_algorithm", "gemini"], "captioning_algorithm=gemini is not built yet"),
     ],

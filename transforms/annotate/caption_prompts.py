@@ -35,13 +35,6 @@ PROMPTS: dict[str, str] = {
 }
 """Prompts of our own for upstream's variants (contract §1.14)."""
 
-STAGE2_PROMPT = (
-    "Here is a first description of this video:\n\n{caption}\n\nImprove it: correct what the video "
-    "does not show, add what is missing about motion, order of events and camera, and keep what is "
-    "right. Answer with the improved description alone."
-)
-"""What the model is asked in the second pass; ``{caption}`` is its first answer."""
-
 PLACEHOLDERS: dict[str, str] = {
     "width": "width of the clip in pixels",
     "height": "height of the clip in pixels",
@@ -56,7 +49,7 @@ PLACEHOLDERS: dict[str, str] = {
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def check_prompt(prompt: str, *, option: str, also: frozenset[str] = frozenset()) -> None:
+def check_prompt(prompt: str, *, option: str) -> None:
     """Check that a prompt says something and names only what can be filled in.
 
     Raises:
@@ -64,12 +57,11 @@ def check_prompt(prompt: str, *, option: str, also: frozenset[str] = frozenset()
     """
     if not prompt.strip():
         raise UsageError(f"{option}: the prompt is empty")
-    known = PLACEHOLDERS.keys() | also
-    unknown = sorted({name for name in _names(prompt) if name not in known})
+    unknown = sorted({name for name in _names(prompt) if name not in PLACEHOLDERS})
     if unknown:
         raise UsageError(
             f"{option}: {{{unknown[0]}}} is no placeholder; there are "
-            + ", ".join(f"{{{name}}}" for name in sorted(known))
+            + ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
             + "; write {{ and }} for braces"
         )
 

@@ -1,4 +1,4 @@
-"""What is odd about a caption: upstream's flags and some of our own (contract Appendix A)."""
+"""What is odd about a caption: upstream's flags (contract Appendix A)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,6 @@ from collections.abc import Sequence
 
 SHORTEST_WORDS, LONGEST_WORDS = 4, 1024
 """A caption of fewer or more words is a length outlier."""
-_REFUSALS = (
-    "i can't",
-    "i cannot",
-    "i'm sorry",
-    "i am sorry",
-    "i'm unable",
-    "i am unable",
-    "as an ai",
-    "as a language model",
-)
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -63,20 +53,6 @@ def near_duplicates(texts: Sequence[str | None]) -> list[bool | None]:
         if first is not None and second is not None and _is_near(words(first), words(second)):
             flags[place] = flags[place + 1] = True
     return flags
-
-
-def is_refusal(text: str) -> bool:
-    """Return whether a caption begins with an excuse in place of a description."""
-    start = text.strip().lower().replace("\u2019", "'")
-    return start.startswith(_REFUSALS)
-
-
-def echoes_prompt(text: str, prompt: str) -> bool:
-    """Return whether eight words in a row of the caption stand in the prompt, too."""
-    asked, said = words(prompt), words(text)
-    size = 8
-    known = {tuple(asked[start : start + size]) for start in range(len(asked) - size + 1)}
-    return any(tuple(said[start : start + size]) in known for start in range(len(said) - size + 1))
 
 
 def _is_near(first: list[str], second: list[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from transforms.annotate.caption_requests import CaptionPrompt
+from transforms.errors import PreflightError
 
 if TYPE_CHECKING:
     from transforms.models.captions.engine import CaptionEngine
@@ -16,7 +16,7 @@ class EngineSpec:
     """Which engine a worker loads."""
 
     kind: str
-    """``openai`` or ``transformers``."""
+    """``openai``."""
     settings: Any
     """Of that engine's own class."""
 
@@ -26,16 +26,12 @@ class EngineSpec:
         Raises:
             PreflightError: Access, weights or packages are missing.
         """
-        if self.kind == "openai":
-            from transforms.models.api_access import openai_access  # noqa: PLC0415
-            from transforms.models.captions.openai_engine import OpenAIEngine  # noqa: PLC0415
+        if self.kind != "openai":
+            raise PreflightError(f"there is no engine {self.kind!r} for captions")
+        from transforms.models.api_access import openai_access  # noqa: PLC0415
+        from transforms.models.captions.openai_engine import OpenAIEngine  # noqa: PLC0415
 
-            return OpenAIEngine(self.settings, openai_access("caption"))
-        from transforms.models.captions.transformers_engine import (  # noqa: PLC0415
-            TransformersEngine,
-        )
-
-        return TransformersEngine(self.settings)
+        return OpenAIEngine(self.settings, openai_access("caption"))
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,7 @@ class CaptionSettings:
     """What the caption stage does."""
 
     engine: EngineSpec
-    prompt: CaptionPrompt
+    prompt: str
+    """With placeholders."""
     slots: int
     """Requests that the engine works on at the same time."""

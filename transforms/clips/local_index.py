@@ -11,10 +11,11 @@ from pathlib import Path
 
 from transforms.layout import packet_index_uri
 from transforms.run_context import RunContext
+from transforms.scratch import scratch_here
 from transforms.storage.interface import NotFoundError
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.open_storage import storage_for
-from transforms.storage.uris import join, scheme_of
+from transforms.storage.uris import scheme_of
 
 
 def local_index(context: RunContext, video_uuid: str) -> str:
@@ -51,4 +52,6 @@ def share_index(context: RunContext, video_uuid: str) -> None:
 
 def _local_path(context: RunContext, video_uuid: str) -> str:
     uri = packet_index_uri(context.root, video_uuid)
-    return join(context.scratch, "index", f"{video_uuid}.npz") if scheme_of(uri) else uri
+    if not scheme_of(uri):
+        return uri
+    return str(scratch_here(context.scratch) / "index" / f"{video_uuid}.npz")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from transforms.run_context import RunContext
+from transforms.scratch import scratch_here
 from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import scheme_of
@@ -39,7 +40,7 @@ _copies: dict[tuple[str, str], _Copy] = {}
 
 def sources_folder(context: RunContext) -> Path:
     """Return where the copies of this process lie."""
-    return Path(context.scratch) / f"worker-{os.getpid()}" / "sources"
+    return scratch_here(context.scratch) / f"worker-{os.getpid()}" / "sources"
 
 
 @contextlib.contextmanager

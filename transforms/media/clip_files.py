@@ -1,8 +1,7 @@
 """Where the files of a clip lie in a worker's scratch folder, and how many bytes they take.
 
-Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4`` and ``previews/``, ``frames/`` and ``windows/``
-beside it. A scratch folder belongs to one pool of children; two pools that cut the same clip never
-meet.
+Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``, with ``previews/`` and ``windows/`` beside it. A
+scratch folder belongs to one pool of children; two pools that cut the same clip never meet.
 """
 
 from __future__ import annotations
@@ -25,11 +24,6 @@ def clip_path(scratch: Path, clip_id: str) -> Path:
 def preview_folder(scratch: Path, clip_id: str) -> Path:
     """Return the folder of the clip's preview pictures."""
     return clip_folder(scratch, clip_id) / "previews"
-
-
-def frames_folder(scratch: Path, clip_id: str) -> Path:
-    """Return the folder of the frames that models are to see, one file per caption window."""
-    return clip_folder(scratch, clip_id) / "frames"
 
 
 def windows_folder(scratch: Path, clip_id: str) -> Path:

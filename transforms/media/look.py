@@ -13,7 +13,6 @@ import numpy as np
 from av.codec.context import Flags2
 from numpy.typing import NDArray
 
-from transforms.annotate.caption_frames import caption_frame_size, num_caption_frames
 from transforms.annotate.windows import caption_windows
 from transforms.errors import MediaError
 from transforms.media.look_settings import LookSettings, MotionSettings, PreviewSettings
@@ -23,7 +22,6 @@ from transforms.media.observers.motion import PATCH, Motion
 from transforms.media.observers.motion_proxy import ProxyMotion
 from transforms.media.observers.observer import Findings, Observer
 from transforms.media.observers.preview_frames import PreviewFrames, preview_size
-from transforms.media.observers.window_frames import WindowFrames, WindowFramesPlan
 from transforms.media.open_input import open_clip
 from transforms.media.stopwatch import Stopwatch
 from transforms.records import Window
@@ -78,9 +76,7 @@ class _Clip:
     """Bytes of the packet that each frame is in, in presentation order. Shape (N,)."""
 
 
-def look(
-    path: Path, settings: LookSettings, *, preview_folder: Path, frames_folder: Path | None = None
-) -> LookResult:
+def look(path: Path, settings: LookSettings, *, preview_folder: Path) -> LookResult:
     """Return what there is to know about a finished clip, from one decode of its file.
 
     The file is read three times (checksum, packet list, decode) and decoded once.
@@ -90,7 +86,6 @@ def look(
         settings: Which observers to run.
         preview_folder: Where previews are written; made when there are any. Nothing is written
             there for windows that do not decode.
-        frames_folder: Where the frames for captions are written, when they are asked for.
 
     Raises:
         MediaError: ``clip_does_not_decode``: the file cannot be opened as video, holds fewer
@@ -114,9 +109,6 @@ def look(
     if settings.previews is not None and spans:
         preview_folder.mkdir(parents=True, exist_ok=True)
         observers["previews"] = _preview_observer(clip, settings.previews, spans, preview_folder)
-    if settings.caption_fps is not None and frames_folder is not None and spans:
-        frames_folder.mkdir(parents=True, exist_ok=True)
-        observers["frames"] = _frames_observer(clip, settings.caption_fps, spans, frames_folder)
     findings = _observed(path, observers, watch, export_vectors=settings.motion is not None)
     return LookResult(
         num_bytes=num_bytes,
@@ -257,22 +249,6 @@ def _preview_observer(
     return PreviewFrames(
         settings, windows=spans, time_base=clip.time_base, size=size, folder=folder
     )
-
-
-def _frames_observer(
-    clip: _Clip, sampling_fps: float, spans: list[tuple[int, int]], folder: Path
-) -> Observer:
-    """Return the observer that keeps the frames for captions."""
-    width = round(clip.size[0] * (clip.sample_aspect_ratio or 1))
-    counts = [
-        num_caption_frames(end - start, fps=float(clip.fps or 1), sampling_fps=sampling_fps)
-        for start, end in spans
-    ]
-    plans = [
-        WindowFramesPlan(span, count, caption_frame_size(width, clip.size[1], num_frames=count))
-        for span, count in zip(spans, counts, strict=True)
-    ]
-    return WindowFrames(plans, folder)
 
 
 def _undecodable(path: Path, what: str) -> MediaError:

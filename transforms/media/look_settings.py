@@ -37,8 +37,6 @@ class LookSettings:
     """None: no motion scores."""
     previews: PreviewSettings | None = None
     """None: no previews."""
-    caption_fps: float | None = None
-    """Frames per second of the frames that a caption model is to see; None: none are kept."""
     scores: tuple[str, ...] = ()
     """What to measure on the pixels' brightness: names in ``observers.luma_scores.SCORERS``."""
 

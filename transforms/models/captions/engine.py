@@ -25,14 +25,8 @@ class CaptionRequest:
     request_id: str
     """``{clip id}_{first frame}_{last frame}``: for messages and records."""
     prompt: str
-    mp4_path: str = ""
-    """The window's video, for engines that read video; empty for others."""
-    frames_path: str = ""
-    """A ``.npy`` file of the frames to be seen, uint8 RGB, shape (N, H, W, 3); may be empty."""
-    frame_numbers: tuple[int, ...] = ()
-    """Which frames of the clip they are."""
-    clip_fps: float = 0.0
-    """Frames per second of the clip."""
+    mp4_path: str
+    """The window's video, a local file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,14 +119,19 @@ def _messages(request: CaptionRequest) -> list[dict[str, Any]]:
 
 
 def _read(completion: Any) -> CaptionAnswer:
-    """Return the answer of a completion; one without a choice or text is an error."""
-    choices = getattr(completion, "choices", None) or []
-    if not choices:
-        return CaptionAnswer("error", reason="exception", message="the server gave no choice")
-    usage = completion.usage
-    tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (0, 0)
-    text = (choices[0].message.content or "").strip()
-    finish = choices[0].finish_reason
+    """Return the answer of a completion; an empty text is an error.
+
+    Raises:
+        ValueError: It is no completion: the client hands on what a server says as it is.
+    """
+    try:
+        [choice, *_] = completion.choices
+        text = (choice.message.content or "").strip()
+        finish = choice.finish_reason
+        usage = completion.usage
+        tokens = (int(usage.prompt_tokens), int(usage.completion_tokens)) if usage else (0, 0)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"what the server sent is no chat completion ({error})") from error
     if finish == "content_filter":
         return CaptionAnswer("blocked", text, "", "content_filter", *tokens)
     if not text:
