@@ -199,6 +199,57 @@ def test_entries_that_share_their_bytes_are_refused(tmp_path: Path) -> None:
     assert "entries overlap" in str(unpacked(content.getvalue(), tmp_path))
 
 
+def shared(*, padding: int, at: int = 0) -> bytes:
+    """Return an archive whose second name points to byte ``at``, of the first entry's."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a", bytes(4000))
+        archive.writestr("b", b"")
+        # Of no name in the table of contents: only room.
+        archive.writestr("padding", bytes(padding))
+        first, second, _ = archive.infolist()
+        second.header_offset = at
+        second.file_size = second.compress_size = 4000
+        second.CRC = first.CRC
+        del archive.filelist[2]
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("at", [0, 100])
+def test_entries_that_share_their_bytes_are_refused_however_much_else_there_is(
+    at: int, tmp_path: Path
+) -> None:
+    found = str(unpacked(shared(padding=9000, at=at), tmp_path))
+    assert "entries overlap" in found or "it has no header" in found
+    assert not list(tmp_path.rglob("inside"))
+
+
+def test_an_entry_that_only_its_header_makes_longer_may_not_reach_the_next(tmp_path: Path) -> None:
+    plain = zipped({"a": bytes(100), "b": bytes(100)})
+    # The length of the extra field, which the table of contents need not repeat.
+    longer = plain[:28] + struct.pack("<H", 60) + plain[30:]
+    assert "'a' ends at byte 191, what follows it begins at 131" in str(unpacked(longer, tmp_path))
+    assert unpacked(plain, tmp_path) == {"a": bytes(100), "b": bytes(100)}
+
+
+def test_an_entry_may_not_reach_into_the_table_of_contents(tmp_path: Path) -> None:
+    data = zipped({"a": bytes(100)})
+    longer = data[:28] + struct.pack("<H", 1) + data[30:]
+    assert "'a' ends at byte 132, what follows it begins at 131" in str(unpacked(longer, tmp_path))
+
+
+def test_what_lies_before_between_and_behind_entries_does_no_harm(tmp_path: Path) -> None:
+    content = io.BytesIO(b"#!/bin/sh\n" * 9)
+    content.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(content, "a") as archive:
+        for name in ("a.mp4", "gap", "b.mp4"):
+            archive.writestr(zipfile.ZipInfo(name), name.encode() * 30)
+        del archive.filelist[1]
+        archive.comment = b"c" * 99
+    found = unpacked(content.getvalue(), tmp_path)
+    assert found == {name: name.encode() * 30 for name in ("a.mp4", "b.mp4")}
+
+
 def test_a_size_that_is_a_lie_is_found_out(tmp_path: Path) -> None:
     data = bytearray(zipped({"a": b"12345678"}))
     at = data.index(b"PK\x01\x02")

@@ -15,6 +15,7 @@ from transforms.archives.zip_limits import (
     check_directory,
     chosen_entries,
 )
+from transforms.archives.zip_places import check_places
 from transforms.storage.plain_names import shown
 
 _BLOCK_BYTES = 1 << 20
@@ -40,6 +41,7 @@ def unpack(path: Path, folder: Path, *, limits: ZipLimits | None = None) -> int:
         with zipfile.ZipFile(path) as archive:
             check_count(archive, stated)
             entries = chosen_entries(archive, path.stat().st_size, bounds)
+            check_places(archive)
             _check_room(entries, folder)
             folder.mkdir(mode=0o700)
             for entry in entries:
