@@ -14,6 +14,7 @@ from transforms.annotate.caption_prompts import PROMPTS, check_prompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.errors import PreflightError, UsageError
 from transforms.models.captions.settings import OpenAISettings
+from transforms.storage.endpoints import shown_endpoint
 
 SplitLike = SplitConfig | CurateConfig
 BUILT = ("openai",)
@@ -116,7 +117,7 @@ def served_model(name: str) -> str:
     from transforms.models.api_access import openai_access  # noqa: PLC0415
 
     access = openai_access("caption")
-    where = access.base_url or "the default endpoint"
+    where = shown_endpoint(access.base_url or "the default endpoint")
     client = openai.OpenAI(
         api_key=access.api_key, base_url=access.base_url, timeout=_ANSWER_SECONDS, max_retries=1
     )

@@ -12,6 +12,10 @@ from make_video import VideoSpec, make_video
 from run_command import Curated
 
 from beam_pipeline import captions
+from transforms.models.api_access import ApiAccess
+from transforms.models.captions.engine import CaptionRequest, EngineGoneError
+from transforms.models.captions.openai_engine import OpenAIEngine
+from transforms.models.captions.settings import OpenAISettings
 
 CUT = (
     *("--fixed_stride_split_duration", "3", "--fixed_stride_min_clip_length_s", "1"),
@@ -102,6 +106,18 @@ def test_an_endpoint_that_dies_ends_the_run_and_the_same_command_goes_on(
         assert run.curate(*options) == 3
         assert check_captions(run) == 21
         assert len(server.requests) <= 21
+
+
+def test_an_engine_whose_endpoint_is_gone_tells_no_password(tmp_path: Path) -> None:
+    (tmp_path / "w.mp4").write_bytes(b"")
+    settings = OpenAISettings("m", None, retries=0)
+    engine = OpenAIEngine(settings, ApiAccess("http://me:p4ss@127.0.0.1:9/v1", "key"))
+    try:
+        answer = engine.submit(CaptionRequest("w", "?", str(tmp_path / "w.mp4")))
+        with pytest.raises(EngineGoneError, match=r"^http://127\.0\.0\.1:9/v1/: the endpoint"):
+            answer.result(30)
+    finally:
+        engine.close()
 
 
 def test_no_key_is_stored_or_said(
@@ -210,6 +226,12 @@ def test_an_endpoint_that_refuses_or_is_down_is_named(
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     assert run.curate(*CUT, *CAPTIONS) == 1
     assert "http://127.0.0.1:9/v1: does not answer" in capsys.readouterr().err
+    for password, said in (("p4ss", "http://127.0.0.1:9/v1: does not answer"), ("p4s/s", "is no")):
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://me:{password}@127.0.0.1:9/v1?key=p4ss")
+        assert run.curate(*CUT, *CAPTIONS) == 1
+        told = capsys.readouterr().err
+        assert said in told
+        assert "p4s" not in told
     monkeypatch.delenv("OPENAI_BASE_URL")
     monkeypatch.delenv("OPENAI_API_KEY")
     assert run.curate(*CUT, *CAPTIONS) == 1

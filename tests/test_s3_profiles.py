@@ -6,20 +6,26 @@ import os
 import pickle
 import subprocess
 import sys
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 from shard_runs import dataset_run
 from wrong_use import environment
 
 from beam_pipeline.config import load_config
 from beam_pipeline.routes import routes_of
 from beam_pipeline.settled import complete
-from transforms.errors import PreflightError
+from transforms.errors import CurateError, PreflightError
 from transforms.run_context import RunContext
+from transforms.storage.endpoints import shown_endpoint
+from transforms.storage.interface import StoreAwayError
 from transforms.storage.routes import StorageRoute, register, route_for, routes_variable
+from transforms.storage.s3 import S3Storage
 from transforms.storage.s3_client import make_client
+from transforms.storage.s3_errors import named_errors
 from transforms.storage.s3_profiles import resolve
 
 SECRET = "secret-100%-of/it+never=shown"
@@ -195,6 +201,56 @@ class TestCredentialsFile:
         monkeypatch.setenv("COSMOS_S3_PROFILE_PATH", str(tmp_path / "none"))
         with pytest.raises(PreflightError, match=r"none: there is no such file \(COSMOS_S3_PRO"):
             resolve(StorageRoute(""))
+
+
+class TestSecretsInAddresses:
+    @pytest.mark.parametrize(
+        ("url", "text"),
+        [
+            ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+            ("https://store.example/v1/", "https://store.example/v1/"),
+            ("the default endpoint", "the default endpoint"),
+            ("https://me:pass@store.example/v1", "https://store.example/v1"),
+            ("https://me:pa@ss/w@store.example", "https://store.example"),
+            ("https://me:pass/w@store.example:1", "https://store.example:1"),
+            ("https://me:pa?ss@store.example", "https://***"),
+            ("https://me:pa#ss@store.example", "https://***"),
+            ("https://store.example/v1?key=pass", "https://store.example/v1"),
+            ("https://store.example/v1?key=me@pass", "https://***"),
+            ("https://store.example/v1#pass", "https://store.example/v1"),
+            ("me:pass@store.example", "store.example"),
+            ("pass://me@store.example", "store.example"),
+            ("HTTP://me:pa\nss@store\n", "HTTP://store\\n"),
+        ],
+    )
+    def test_addresses_are_shown_without_them(self, url: str, text: str) -> None:
+        assert shown_endpoint(url) == text
+
+    @pytest.mark.parametrize("url", ["me:p4ss@store.example", "http://[me:p4ss@store.example"])
+    def test_a_client_that_cannot_be_made_tells_none(self, file: str, url: str) -> None:
+        access = replace(resolve(StorageRoute("", "two", file)), endpoint_url=url)
+        with pytest.raises(PreflightError, match=r"two.*: no client .*store\.example") as caught:
+            make_client(access)
+        assert "p4ss" not in "".join(traceback.format_exception(caught.value))
+
+    @pytest.mark.parametrize("url", ["https://me:p4ss/w@x.invalid", "https://me:p4@ss/w@x.invalid"])
+    def test_one_that_cannot_work_tells_none(self, tmp_path: Path, url: str) -> None:
+        path = tmp_path / "creds"
+        path.write_text(FILE.replace("http://127.0.0.1:9000", url))
+        storage = S3Storage(StorageRoute("", "two", str(path)), hasty=True)
+        with pytest.raises(CurateError) as caught:
+            storage.stat("s3://bkt/key")
+        assert not [part for part in ("p4", "ss/w") if part in str(caught.value)]
+
+    def test_what_a_store_refuses_is_told_without_them(self) -> None:
+        address = "https://me:p4@ss/w0rd@store.example:9000"
+        with (
+            pytest.raises(StoreAwayError) as caught,
+            named_errors("s3://bkt/key", profile="two", endpoint=address),
+        ):
+            raise ConnectTimeoutError(endpoint_url=address)
+        assert "profile two, https://store.example:9000)" in str(caught.value)
+        assert not [secret for secret in ("p4", "ss/w0rd") if secret in str(caught.value)]
 
 
 class TestAwsChain:

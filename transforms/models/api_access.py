@@ -9,10 +9,12 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from transforms.errors import PreflightError
+from transforms.storage.endpoints import shown_endpoint
 
 CONFIG_PATHS = (
     "/cosmos_curate/config/cosmos_curate.yaml",
@@ -47,7 +49,8 @@ def openai_access(use: str) -> ApiAccess:
         use: ``caption``, ``enhance`` or ``embedding``.
 
     Raises:
-        PreflightError: Neither says anything, or the file cannot be read.
+        PreflightError: Neither says anything, the address is none of the web, or the file cannot
+            be read.
     """
     stored = _stored("openai").get(use) or {}
     base_url = os.environ.get("OPENAI_BASE_URL") or stored.get("base_url")
@@ -58,7 +61,22 @@ def openai_access(use: str) -> ApiAccess:
             f"OPENAI_API_KEY where the server asks for one), or openai: {use}: base_url, api_key "
             f"in {CONFIG_PATHS[1]}"
         )
+    if base_url and not _is_web_address(str(base_url)):
+        raise PreflightError(
+            f"{shown_endpoint(str(base_url))} is no address of an OpenAI-compatible endpoint: "
+            "correct OPENAI_BASE_URL, or base_url in the file; it begins with http:// or https://, "
+            "and marks such as / or # in a password are written as %2F or %23"
+        )
     return ApiAccess(base_url, str(api_key or NO_KEY))
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Reading the port tells whether it is one.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _stored(section: str) -> dict[str, Any]:

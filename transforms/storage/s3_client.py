@@ -8,6 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from transforms.errors import PreflightError
+from transforms.storage.endpoints import shown_endpoint
 from transforms.storage.routes import StorageRoute
 from transforms.storage.s3_profiles import S3Access, file_of, resolve
 
@@ -71,9 +72,13 @@ def make_client(access: S3Access, *, hasty: bool = False) -> Any:
     try:
         return session.client("s3", endpoint_url=access.endpoint_url, config=config)
     except (ValueError, BotoCoreError) as error:
+        # Their texts quote the address, which may hold a password.
+        where = f" for {shown_endpoint(access.endpoint_url)}" if access.endpoint_url else ""
         raise PreflightError(
-            f"profile {access.profile!r} of {access.source}: no client can be made: {error}"
-        ) from error
+            f"profile {access.profile!r} of {access.source}: no client can be made{where} "
+            f"({type(error).__name__}); endpoint_url, or AWS_ENDPOINT_URL, must be a URL that "
+            "begins with http:// or https://, and the region one of the store's"
+        ) from None
 
 
 def _session(access: S3Access) -> boto3.Session:

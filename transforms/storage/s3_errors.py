@@ -6,11 +6,11 @@ Never the text of a request: that may hold keys, tokens or a signature.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from transforms.errors import CurateError
+from transforms.storage.endpoints import shown_endpoint
 from transforms.storage.interface import NotFoundError, StorageError, StoreAwayError
 from transforms.storage.uris import bucket_and_key
 
@@ -80,8 +80,7 @@ def named_errors(uri: str, *, profile: str, endpoint: str) -> Iterator[None]:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
-    # Whoever writes name and password into an address does not want to read them here.
-    shown = re.sub(r"//[^/@]*@", "//", endpoint)
+    shown = shown_endpoint(endpoint)
     place = f"{uri} (bucket {bucket_and_key(uri)[0]}, profile {profile}, {shown})"
     try:
         yield

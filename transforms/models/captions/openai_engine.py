@@ -14,6 +14,7 @@ from transforms.models.api_access import ApiAccess
 from transforms.models.captions.backoff import wait_seconds
 from transforms.models.captions.engine import CaptionAnswer, CaptionRequest, EngineGoneError
 from transforms.models.captions.settings import OpenAISettings
+from transforms.storage.endpoints import shown_endpoint
 
 _TEMPORARY = (408, 409, 429)
 _SERVER_ERRORS = 500
@@ -87,9 +88,9 @@ class OpenAIEngine:
         try:
             self._client.models.list(timeout=_ANSWER_SECONDS)
         except openai.APIConnectionError:
+            where = shown_endpoint(str(self._client.base_url))
             raise EngineGoneError(
-                f"{self._client.base_url}: the endpoint for captions does not answer any more; "
-                "start it again"
+                f"{where}: the endpoint for captions does not answer any more; start it again"
             ) from None
         except openai.OpenAIError:
             # It answers, if only to refuse.
