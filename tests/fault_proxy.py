@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 
 from fault_connection import ClientConnection, ServerConnection, answer_head, is_header
-from fault_rules import Answer, Fault, LoseAnswer, Request, ResetBefore, ResetUpload, Rule
+from fault_rules import Answer, Fault, Late, LoseAnswer, Request, ResetBefore, ResetUpload, Rule
 from store_servers import free_port
 
 
@@ -108,6 +108,8 @@ class FaultProxy:
 
     async def _pass_on(self, client: ClientConnection, fault: Fault | None) -> None:
         answer = await self._ask(client)
+        if isinstance(fault, Late):
+            await asyncio.sleep(fault.seconds)
         if answer is None or isinstance(fault, LoseAnswer):
             await client.reset()
         else:

@@ -38,6 +38,13 @@ class LoseAnswer(Fault):
 
 
 @dataclass(frozen=True)
+class Late(Fault):
+    """The whole answer comes, so long after the request."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Cut(Fault):
     """So many bytes of the answer's body come, then the connection ends."""
 

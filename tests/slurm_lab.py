@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from lab_hosts import ADDRESSES, Hosts, HostsError
 
 NODES = ("node1", "node2")
@@ -251,7 +252,14 @@ def _start_hosts(lab: SlurmLab) -> None:
     try:
         lab.hosts = Hosts.start(lab.folder, dict.fromkeys(NODES, lab.scratch))
     except HostsError as error:
+        _fail_if_required(f"no namespaces: {error}")
         print(f"no namespaces, both nodes are on this host: {error}")
+
+
+def _fail_if_required(problem: str) -> None:
+    """Fail where ``REQUIRE_CLUSTER=1`` says that nodes must be hosts of their own with GPUs."""
+    if os.environ.get("REQUIRE_CLUSTER") == "1":
+        pytest.fail(problem)
 
 
 def _write_conf(lab: SlurmLab) -> None:
@@ -281,6 +289,7 @@ def _make_gpus(lab: SlurmLab) -> bool:
         for index in (0, 1):
             path = lab.folder / "dev" / f"n{node}-nvidia{index}"
             if subprocess.run(["mknod", path, "c", "1", "3"], check=False).returncode != 0:
+                _fail_if_required(f"mknod {path}: not permitted, so that nodes have no GPUs")
                 return False
     return True
 

@@ -12,6 +12,9 @@ from make_video import VideoSpec, make_video
 from run_command import Curated
 
 from beam_pipeline import captions
+from transforms.formats.caption_stats import CaptionQuality
+from transforms.formats.chunk_record import ChunkRecord
+from transforms.formats.clip_meta import ClipMeta
 from transforms.models.api_access import ApiAccess
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.openai_engine import OpenAIEngine
@@ -80,6 +83,10 @@ def test_every_caption_is_on_its_own_window(
     assert summary["total_output_tokens"] == 7 * num_windows
     stats = run.read("caption_quality_stats.json")
     assert stats["caption_status_counts"]["success"] == num_windows
+    for meta in run.metas().values():
+        ClipMeta.model_validate(meta)
+    ChunkRecord.model_validate(run.read("processed_clip_chunks/0.mp4_0.json"))
+    CaptionQuality.model_validate(stats)
     everything = run.read("v0/all_window_captions.json")
     assert sum(len(windows) for clips in everything.values() for windows in clips.values()) == 21
     server.requests.clear()

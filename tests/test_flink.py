@@ -193,6 +193,20 @@ class TestKills:
         scene.check_finished(home, [at_kill])
 
 
+def test_in_waves(scene: FlinkScene, raw: Path, tmp_path: Path) -> None:
+    # Each of the three videos fills a wave: a job for each, and one that closes.
+    waves = ("--wave_hours", str(7.5 / 3600))
+    at_home = FlinkScene(tmp_path / "home", raw, scene.cluster)
+    ended = at_home.run(*waves)
+    assert ended.status == 0, ended.err
+    with scene.on_flink(*waves) as run:
+        ended = run.wait()
+        jobs = run.jobs()
+    assert ended.status == 0, ended.err
+    assert [job.state for job in jobs] == ["FINISHED"] * 4
+    scene.check_finished(at_home.curated.trees(), kills=[])
+
+
 def test_ctrl_c_cancels_the_job(scene: FlinkScene) -> None:
     with scene.on_flink() as run:
         run.wait_for_clips(HALF)

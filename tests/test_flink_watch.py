@@ -150,6 +150,23 @@ def test_a_worker_killed_in_its_work_is_left_to_the_next_attempt(
     watch()
 
 
+def test_a_job_that_is_started_anew_for_ever_is_ended(
+    flink: Answers, watch: Callable[..., None]
+) -> None:
+    flink.job("RESTARTING", *[f"a.b.TaskManagerLostException: {number}" for number in range(11)])
+    threading.Timer(1.0, flink.job, ("FINISHED",)).start()
+    with pytest.raises(FlinkLostError, match="TaskManagerLostException: 0"):
+        watch()
+
+
+def test_a_job_that_is_started_anew_ten_times_goes_on(
+    flink: Answers, watch: Callable[..., None]
+) -> None:
+    flink.job("RESTARTING", *[f"a.b.TaskManagerLostException: {number}" for number in range(10)])
+    threading.Timer(0.3, flink.job, ("FINISHED",)).start()
+    watch()
+
+
 def test_a_job_that_counts_nothing_hangs(flink: Answers, watch: Callable[..., None]) -> None:
     flink.job("RUNNING")
     with pytest.raises(FlinkJobError, match=r"nothing was counted for 0\.005 minutes"):

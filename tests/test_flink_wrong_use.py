@@ -10,9 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from apache_beam.utils.subprocess_server import JavaJarServer
 from flink_stub import OVERVIEW, Answers, answering
 from make_video import VideoSpec, make_video
 from wrong_use import Ended, split, use
+
+import runners.flink_checks
+from runners.flink_checks import _download
+from transforms.errors import PreflightError
 
 Capture = pytest.CaptureFixture[str]
 Wrong = Callable[..., Ended]
@@ -123,6 +128,22 @@ def test_a_jar_that_is_none(wrong: Wrong, flink: Answers, tmp_path: Path) -> Non
     )
     assert ended.status == 1
     ended.told("is not the jar of Beam's job server for Flink")
+
+
+def test_a_download_that_never_answers(
+    flink: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runners.flink_checks, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(JavaJarServer, "JAR_CACHE", str(tmp_path / "jars"))
+    before = socket.getdefaulttimeout()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "")
+        started_at = time.monotonic()
+        with pytest.raises(PreflightError, match=r"Beam could not download it \(.*timed out"):
+            _download("1.20")
+    assert time.monotonic() - started_at < 5
+    assert socket.getdefaulttimeout() == before
 
 
 def test_no_slot_is_free(wrong: Wrong, flink: Answers) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from caption_server import KEY, caption_server
 from jsonschema import Draft202012Validator
 from make_video import VideoSpec, make_video
 from run_command import Curated
@@ -107,14 +108,30 @@ def found(curated: Curated, tmp_path_factory) -> list[Found]:
     """Every JSON file and member; fails for a file that is of no kind or of several."""
     unfinished = tmp_path_factory.mktemp("unfinished") / "out"
     _begin_unfinished(curated.raw, unfinished)
+    captioned = _captioned(tmp_path_factory.mktemp("captioned"))
     # A lease is there only while a run works, or when it was killed.
     with hold_lease(lease_uri(str(unfinished)), "run"):
         return [
             *_files(curated.out, "output"),
             *_files(curated.dataset, "dataset"),
             *_files(unfinished, "output"),
+            # Clips with captions are looked at in test_captions.
+            *(one for one in _files(captioned, "output") if one.kind == "caption_quality"),
             *_members(curated.dataset),
         ]
+
+
+def _captioned(folder: Path) -> Path:
+    """Return an output with captions."""
+    (folder / "raw").mkdir()
+    make_video(folder / "raw" / "a.mp4", TINY)
+    run = Curated.below(folder, folder / "raw")
+    captions = ("--generate_captions", "true", "--captioning_algorithm", "openai")
+    with caption_server() as server, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("OPENAI_BASE_URL", server.url)
+        patched.setenv("OPENAI_API_KEY", KEY)
+        assert run.curate(*OPTIONS, *captions) == 0
+    return run.out
 
 
 def _files(root: Path, place: str) -> Iterator[Found]:
@@ -291,6 +308,8 @@ CONTRACT = {
         *("framerate_source", "clip_location", "width", "height", "framerate", "num_frames"),
         *("video_codec", "num_bytes", "motion_score", "errors", "windows", "filtered_windows"),
         *("valid", "has_caption", "total_prompt_tokens", "total_output_tokens"),
+        # Since version 2 (Appendix A).
+        *("num_caption_windows", "caption_quality_flags_enabled"),
     },
     "video_record": {
         *("video", "height", "width", "framerate", "num_frames", "duration", "video_codec"),
@@ -300,6 +319,7 @@ CONTRACT = {
         *("video", "clip_chunk_index", "total_clip_duration", "max_clip_duration"),
         *("total_prompt_tokens", "total_output_tokens", "clips", "filtered_clips"),
         *("all_windows", "all_windows_enhanced_caption"),
+        *("num_caption_windows", "caption_quality_stats"),
         *COUNTERS,
     },
     "summary": {

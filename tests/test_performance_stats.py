@@ -54,7 +54,7 @@ def test_stages_that_did_not_run_are_left_out(tmp_path: Path) -> None:
 def test_each_run_has_its_own_file(tmp_path: Path) -> None:
     for number in range(2):
         totals = {"clips_cut": number + 1, "seconds_of_cut": 0.5 * number}
-        write_performance_stats(str(tmp_path), totals, 2.0)
+        write_performance_stats(str(tmp_path), totals, 2.0, {"clip": 1.0})
     files = [json.loads(path.read_text()) for path in sorted(tmp_path.iterdir())]
     assert [file["counters"] for file in files] == [{"clips_cut": 1}, {"clips_cut": 2}]
     assert [file["stage_seconds"] for file in files] == [{"cut": 0.0}, {"cut": 0.5}]

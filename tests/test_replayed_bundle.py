@@ -24,6 +24,7 @@ from beam_pipeline.run_place import RunPlace
 from transforms.clips.cut_chunks import _CutRuns
 from transforms.clips.finish_chunks import finish_chunk
 from transforms.clips.write_clips import _WriteClips
+from transforms.filters.motion import FilterMotion
 from transforms.layout import plan_uri
 from transforms.records import Clip, CutRun, video_uuid
 
@@ -98,12 +99,11 @@ def test_an_error_behind_the_cut_leaves_no_child_and_no_other_trace(
 ) -> None:
     run = Curated.below(tmp_path, done.raw)
 
-    class FailAtThird(beam.PTransform):
-        def __init__(self, _: Any) -> None:
-            super().__init__()
+    class FailAtThird(FilterMotion):
+        """Filters as ever: what is committed before the error must be what it should be."""
 
         def expand(self, clips: beam.PCollection[Clip]) -> beam.PCollection[Clip]:
-            return clips | beam.Map(_raise_at, 2)
+            return super().expand(clips) | "RaiseAtThird" >> beam.Map(_raise_at, 2)
 
     with monkeypatch.context() as patched:
         patched.setattr(pipelines, "FilterMotion", FailAtThird)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fault_rules import Answer, Fault, LoseAnswer, ResetUpload
-from store_faults import SLOW_DOWN
+from store_faults import SLOW_DOWN, s3_error
 from store_servers import S3Server
 from store_worlds import s3_behind_proxy, split_uri
 
@@ -51,6 +51,46 @@ def test_an_upload_in_parts_stores_the_whole_file(
         assert store.get(uri) == CONTENT
         uploads = store.client.list_multipart_uploads(Bucket=split_uri(uri)[0])
         assert uploads.get("Uploads", []) == []
+
+
+NO_UPLOAD = s3_error(404, "NoSuchUpload")
+
+
+@pytest.mark.parametrize("conditional", [False, True], ids=["write", "create"])
+def test_an_end_whose_answer_was_lost_is_no_failure_where_the_upload_is_forgotten(
+    s3_server: S3Server, conditional: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_upload, "PUT_BYTES", 6 << 20)
+    (tmp_path / "file").write_bytes(CONTENT)
+    with s3_behind_proxy(tmp_path, s3_server) as store:
+        storage, uri = store.new_storage(), f"{store.new_root()}/a"
+        lost = store.proxy.add(r"^POST .*uploadId=", LoseAnswer())
+        forgotten = store.proxy.add(r"^POST .*uploadId=", NO_UPLOAD)
+        if conditional:
+            assert storage.create_if_absent(uri, tmp_path / "file")
+        else:
+            storage.write(uri, tmp_path / "file")
+        assert (lost.done, forgotten.done) == (1, 1)
+        assert store.get(uri) == CONTENT
+
+
+@pytest.mark.parametrize("other", [None, b"another writer's"], ids=["none", "another's"])
+def test_an_upload_that_is_gone_has_stored_nothing(
+    s3_server: S3Server, other: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_upload, "PUT_BYTES", 6 << 20)
+    (tmp_path / "file").write_bytes(CONTENT)
+    with s3_behind_proxy(tmp_path, s3_server) as store:
+        storage, uri = store.new_storage(), f"{store.new_root()}/a"
+        if other is not None:
+            store.put(uri, other)
+        with (
+            store.proxy.rule(r"^POST .*uploadId=", NO_UPLOAD),
+            pytest.raises(StorageError, match="CompleteMultipartUpload: HTTP 404 NoSuchUpload"),
+        ):
+            storage.write(uri, tmp_path / "file")
+        assert store.keys(uri) == ([] if other is None else ["a"])
+        assert other is None or store.get(uri) == other
 
 
 def test_what_is_no_store_holds_not_nothing_but_is_refused(

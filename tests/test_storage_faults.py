@@ -16,7 +16,7 @@ from store_faults import GCS_TOO_MANY, GCS_UNAVAILABLE, INTERNAL, SLOW_DOWN, TOO
 from store_servers import S3Server
 from store_worlds import KINDS, Store, gcs_behind_proxy, s3_behind_proxy
 
-from transforms.storage import gcs, gcs_read, gcs_upload, s3_client
+from transforms.storage import gcs_client, s3_client
 from transforms.storage.gcs import GcsStorage
 from transforms.storage.interface import NotFoundError, StorageError, StoreAwayError
 from transforms.storage.s3 import S3Storage
@@ -62,8 +62,7 @@ def store(
     patience = pytest.MonkeyPatch()
     # So that a stall takes seconds; it must be set before the first request.
     patience.setattr(s3_client, "READ_SECONDS", SILENCE_SECONDS)
-    for module in (gcs, gcs_read, gcs_upload):
-        patience.setattr(module, "TIMEOUT", (5.0, SILENCE_SECONDS))
+    patience.setattr(gcs_client, "READ_SECONDS", SILENCE_SECONDS)
     with contextlib.ExitStack() as stack:
         stack.callback(patience.undo)
         if request.param == "s3":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -18,6 +19,8 @@ from runners.boot_checks import (
     NOT_STARTED,
     NOT_VISIBLE,
     OTHER_PROGRAM,
+    BootError,
+    check_machine,
     is_told_to_stop,
     read_report,
     tell_to_stop,
@@ -77,6 +80,23 @@ class TestChecks:
         assert f"Python {program_facts()['Python']} here, 2.7 there" in log
         assert "0123456789ab there" in str(read_report(order.reports))
 
+    @pytest.mark.parametrize("library", ["av", "numpy"])
+    def test_another_library_that_decides_the_bytes(
+        self, boot: Boot, order: BootOrder, library: str
+    ) -> None:
+        other = {**program_facts(), library: "0.1"}
+        status, log = boot(dataclasses.replace(order, program=other))
+        assert status == OTHER_PROGRAM
+        assert f"{library} {importlib.metadata.version(library)} here, 0.1 there" in log
+
+    def test_torch_must_be_the_same_where_both_have_it(self, order: BootOrder) -> None:
+        other = {**program_facts(), "torch": "0.1"}
+        if "torch" in program_facts():
+            with pytest.raises(BootError, match=r"torch .* here, 0\.1 there"):
+                check_machine(dataclasses.replace(order, program=other))
+            del other["torch"]
+        check_machine(dataclasses.replace(order, program=other))
+
     def test_storage_that_is_not_there(self, boot: Boot, order: BootOrder, tmp_path: Path) -> None:
         missing = str(tmp_path / "not-mounted" / "lease.json")
         status, log = boot(dataclasses.replace(order, visible=(str(tmp_path), missing)))
@@ -91,6 +111,7 @@ class TestChecks:
         assert "File exists" in log
         assert "scratch folder" in str(read_report(order.reports))
 
+    @pytest.mark.cluster
     def test_scratch_without_room(
         self, boot: Boot, order: BootOrder, tiny_disk: Path, tmp_path: Path
     ) -> None:
@@ -124,7 +145,10 @@ def tiny_disk(tmp_path: Path) -> object:
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount a disk")
+        problem = "this user may not mount a disk"
+        if os.environ.get("REQUIRE_CLUSTER") == "1":
+            pytest.fail(problem)
+        pytest.skip(problem)
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
@@ -158,6 +182,25 @@ class TestGpus:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-8f1e")
         with leased_gpu() as first, leased_gpu() as second, leased_gpu(wait_seconds=0) as third:
             assert [lease.gpu for lease in (first, second, third)] == ["3", "GPU-8f1e", None]
+
+    def test_those_of_two_slurm_jobs_on_a_node_have_the_same_names(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        monkeypatch.setenv("SLURM_JOB_ID", "4711")
+        with leased_gpu() as first, leased_gpu(wait_seconds=0) as second:
+            monkeypatch.setenv("SLURM_JOB_ID", "4712")
+            with leased_gpu(wait_seconds=0) as other:
+                assert [lease.gpu for lease in (first, second, other)] == ["0", None, "0"]
+
+    def test_one_that_gets_none_complains(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+        with leased_gpu() as first, leased_gpu() as second, leased_gpu(wait_seconds=0) as third:
+            assert (first.complaint, second.complaint) == (None, None)
+            assert "no GPU was free: other workers have all 2" in str(third.complaint)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        with leased_gpu() as lease:
+            assert lease.complaint is None
 
     def test_one_that_is_given_back_is_given_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")

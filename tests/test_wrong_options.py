@@ -48,7 +48,10 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["--splitting_algorithm", "nonsense"],
             ["splitting_algorithm", "transnetv2", "fixed-stride"],
         ),
-        (["--generate_captions", "true"], ["generate_captions=true", "not built", "auto or false"]),
+        (
+            ["--captioning_prompt_text", "{this}", "--captioning_algorithm", "openai"],
+            ["captioning_prompt_text", "{this} is no placeholder", "{duration_s}"],
+        ),
         (["--generate_embeddings", "true"], ["generate_embeddings=true", "not built", "auto"]),
         (["--no-upload_clips"], ["upload_clips=false is not built", "leave it at true"]),
         (["--multi_cam"], ["multi_cam=true", "not built", "set multi_cam=false"]),
