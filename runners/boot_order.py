@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -17,6 +18,10 @@ VARIABLE = "BEAM_CURATE_BOOT"
 ROOT = Path(__file__).resolve().parent.parent
 """The folder that this program was imported from."""
 _PACKAGES = ("beam_pipeline", "runners", "transforms")
+OPTIONAL = frozenset({"torch"})
+"""Must be the same only where both have it."""
+_LIBRARIES = ("apache-beam", "av", "numpy", *OPTIONAL)
+"""What decides the bytes of the output."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,15 @@ def program_facts() -> Mapping[str, str]:
     for package in _PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             code.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    return {
+    facts = {
         "Python": ".".join(platform.python_version_tuple()[:2]),
-        "apache-beam": importlib.metadata.version("apache-beam"),
         "beam-curate (its code)": code.hexdigest()[:12],
     }
+    for name in _LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            # Without what follows a "+", which names the machine that it was built for.
+            facts[name] = importlib.metadata.version(name).partition("+")[0]
+    return facts
 
 
 def python_path() -> str:

@@ -50,15 +50,24 @@ class BoundedLog:
         """The last bytes written, for a message."""
 
     def write(self, data: bytes) -> None:
-        """Append; the oldest bytes go when there are too many."""
+        """Append; the oldest bytes go when there are too many.
+
+        Raises:
+            OSError: They cannot be written, for example for want of room; later ones may be.
+        """
+        self.tail = (self.tail + data)[-2000:]
         if self._num_bytes + len(data) > self._max_bytes:
-            self._file.close()
-            self.path.replace(self.path.with_name(f"{self.path.name}.1"))
-            self._file = self.path.open("wb", buffering=0)
-            self._num_bytes = 0
+            self._begin_anew()
         self._file.write(data[-self._max_bytes :])
         self._num_bytes += len(data)
-        self.tail = (self.tail + data)[-2000:]
+
+    def _begin_anew(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            # It is gone where a new file could not be made the last time.
+            self.path.replace(self.path.with_name(f"{self.path.name}.1"))
+        file = self.path.open("wb", buffering=0)
+        self._file.close()
+        self._file, self._num_bytes = file, 0
 
     def last_line(self) -> str:
         """Return the last line that says something."""

@@ -22,8 +22,8 @@ from runners.flink_rest import FlinkAnswerError, FlinkRest, FlinkUnreachableErro
 from runners.flink_submit import submit
 from runners.flink_watch import FlinkLostError, follow
 from runners.interface import Build, Job
-from runners.job_guard import cancel_job
-from runners.job_server import running_job_server
+from runners.job_guard import APPEAR_SECONDS, LATE_SECONDS, cancel_job
+from runners.job_server import JobServer, running_job_server
 from runners.local_calls import not_proxied
 from transforms.errors import PreflightError
 from transforms.scratch import new_run_id
@@ -34,8 +34,11 @@ RETRIES = 3
 """A machine may be lost; what was committed is not done again."""
 RETRY_DELAY_MS = 5000
 _BACK_SECONDS = 60.0
-"""So long a TaskManager is waited for that was lost."""
+"""So long slots are waited for that were there before: of a lost TaskManager, or taken by another
+job."""
 _POLL_SECONDS = 0.3
+_slots_of_runs: dict[str, int] = {}
+"""Id of each run of this process to the slots of its first graph."""
 
 _logger = logging.getLogger(__name__)
 
@@ -77,7 +80,7 @@ def run(build: Build, beam_flags: list[str], job: Job | None = None) -> None:
     """
     job = job or Job(new_run_id())
     retries, delay_seconds = _retries(beam_flags)
-    cluster = _cluster(beam_flags)
+    cluster = _cluster_for(job, beam_flags)
     for attempt in itertools.count(1):
         try:
             _run_once(build, beam_flags, cluster, job)
@@ -99,7 +102,7 @@ def _run_once(build: Build, beam_flags: list[str], cluster: Cluster, job: Job) -
         job = dataclasses.replace(job, reports=join(job.reports, name))
     with (
         running_job_server(cluster.jar, cluster.rest.url, name) as server,
-        _cancelled(cluster.rest, name, job.reports),
+        _cancelled(cluster.rest, name, job.reports, server),
     ):
         options = job_options(beam_flags, cluster, job, name, server.endpoint)
         job_id = submit(build, options, cluster.rest, name, server)
@@ -135,14 +138,35 @@ def _retries(beam_flags: list[str]) -> tuple[int, float]:
     return given.get("number_of_execution_retries", RETRIES), delay_ms / 1000
 
 
+def _cluster_for(job: Job, beam_flags: list[str]) -> Cluster:
+    """Return the cluster for a graph of a run, for those after the first with its slots again.
+
+    Between two waves another job may have taken slots, or a TaskManager is just started anew.
+    """
+    wanted = _slots_of_runs.get(job.run_id)
+    if wanted is not None:
+        return _cluster_again(beam_flags, wanted)
+    cluster = _cluster(beam_flags)
+    _slots_of_runs[job.run_id] = cluster.parallelism
+    return cluster
+
+
 def _cluster_again(beam_flags: list[str], parallelism: int) -> Cluster:
-    """Return the cluster when a lost TaskManager is back, or without it when it does not come."""
+    """Return the cluster when it has so many free slots, or a minute later with those it has."""
     deadline = time.monotonic() + _BACK_SECONDS
     while True:
         is_late = time.monotonic() > deadline
         try:
             cluster = _cluster(beam_flags)
-            if is_late or cluster.parallelism >= parallelism:
+            if cluster.parallelism >= parallelism:
+                return cluster
+            if is_late:
+                _logger.warning(
+                    "%s: the run goes on with %d slots instead of %d",
+                    cluster.rest.url,
+                    cluster.parallelism,
+                    parallelism,
+                )
                 return cluster
         except PreflightError:
             if is_late:
@@ -157,13 +181,16 @@ def _cluster(beam_flags: list[str]) -> Cluster:
 
 
 @contextlib.contextmanager
-def _cancelled(rest: FlinkRest, name: str, reports: str | None) -> Iterator[None]:
+def _cancelled(
+    rest: FlinkRest, name: str, reports: str | None, server: JobServer
+) -> Iterator[None]:
     """Cancel the job when an error or a signal ends the context."""
     try:
         yield
     except BaseException:
         # A worker that hangs would keep its task for minutes, whatever Flink says to it.
         tell_to_stop(reports)
-        if not cancel_job(rest, name):
+        late_seconds = APPEAR_SECONDS if server.is_submitting else LATE_SECONDS
+        if not cancel_job(rest, name, late_seconds=late_seconds):
             _logger.warning("%s: no answer, so job %s may still run there", rest.url, name)
         raise

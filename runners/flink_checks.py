@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import socket
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from runners.flink_jar import find_jar, how_to_get_one, minor_version
-from runners.flink_rest import FlinkAnswerError, FlinkRest, FlinkUnreachableError
+from runners.flink_rest import (
+    TIMEOUT_SECONDS,
+    FlinkAnswerError,
+    FlinkRest,
+    FlinkUnreachableError,
+)
 from runners.job_server import java_path
 from transforms.errors import PreflightError, UsageError
 
@@ -112,6 +120,17 @@ def _java_and_jar(version: str, named: str | None, cache_dir: str | None) -> str
     return jar if jar is not None else _download(version)
 
 
+@contextlib.contextmanager
+def _answers_awaited() -> Iterator[None]:
+    """Let connections that are opened in the context wait a few seconds only, not for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
 def _download(version: str) -> str:
     """Return the jar that Beam downloads, kept in its cache.
 
@@ -125,7 +144,8 @@ def _download(version: str) -> str:
     if version in FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS:
         target = f":runners:flink:{version}:job-server:shadowJar"
         try:
-            return str(JavaJarServer.local_jar(JavaJarServer.path_to_beam_jar(target)))
+            with _answers_awaited():
+                return str(JavaJarServer.local_jar(JavaJarServer.path_to_beam_jar(target)))
         except (RuntimeError, OSError, ValueError) as error:
             problem = f"Beam could not download it ({str(error).splitlines()[0][:200]})"
     raise PreflightError(

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from runners.flink_rest import FlinkRest, FlinkUnreachableError
 from runners.flink_watch import FlinkJobError
 from runners.interface import Build
+from runners.job_guard import APPEAR_SECONDS
 from runners.job_server import JobServer
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
-_APPEAR_SECONDS = 120.0
 _POLL_SECONDS = 0.3
 
 
@@ -40,6 +40,7 @@ def submit(
 
     pipeline = beam.Pipeline(runner=PortableRunner(), options=options)
     build(pipeline)
+    server.is_submitting = True
     try:
         result = pipeline.run()
         return _appeared(result, rest, name, server)
@@ -51,7 +52,7 @@ def submit(
 def _appeared(result: Any, rest: FlinkRest, name: str, server: JobServer) -> str:
     """Wait until Flink knows the job; its jar is 160 MB that every job uploads."""
     messages = _Messages(result)
-    deadline = time.monotonic() + _APPEAR_SECONDS
+    deadline = time.monotonic() + APPEAR_SECONDS
     while time.monotonic() < deadline:
         # While it takes in a job, a JobManager may be too busy to answer.
         with contextlib.suppress(FlinkUnreachableError):
@@ -61,9 +62,10 @@ def _appeared(result: Any, rest: FlinkRest, name: str, server: JobServer) -> str
         if server.end:
             raise FlinkJobError(f"the job could not be submitted: {server.end}")
         if result.state in ("FAILED", "CANCELLED"):
+            server.is_submitting = False
             raise FlinkJobError(f"Flink refused the job: {messages.error()}")
         time.sleep(_POLL_SECONDS)
-    raise FlinkJobError(f"Flink did not take the job within {_APPEAR_SECONDS:.0f} seconds")
+    raise FlinkJobError(f"Flink did not take the job within {APPEAR_SECONDS:.0f} seconds")
 
 
 class _Messages:

@@ -15,6 +15,9 @@ from transforms.errors import CurateError, PreflightError
 POLL_SECONDS = 1.0
 GONE_SECONDS = 60.0
 """A JobManager that has not answered for so long is gone, and its job with it."""
+MAX_RESTARTS = 10
+"""A job that failed more often is ended, whatever the cluster's ``restart-strategy`` says: each new
+start looks like progress. Flink remembers 16 failures."""
 _EXIT_STATUS = re.compile(r"Process died with exit code (\d+)")
 _NO_BOOT = re.compile(r'Cannot run program "([^"]+)"[^\n]*')
 _CAUSE = re.compile(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error)\b.*)$", re.MULTILINE)
@@ -101,7 +104,8 @@ def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any], reports: st
     state = job["state"]
     if state == "FINISHED":
         return True
-    for entry in rest.exceptions(job_id):
+    failures = rest.exceptions(job_id)
+    for entry in failures:
         text = entry.get("stacktrace", "")
         if problem := _start_problem(text, reports):
             host = _host(entry) or rest.failed_host(job_id) or "a TaskManager's machine"
@@ -109,8 +113,8 @@ def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any], reports: st
         if _HOPELESS.search(text) and (error := error_in_text(text)) is not None:
             # It would come again at every attempt.
             raise error
-    if state == "FAILED":
-        raise _failure(rest.exceptions(job_id))
+    if state == "FAILED" or len(failures) > MAX_RESTARTS:
+        raise _failure(failures)
     if state == "CANCELED":
         raise FlinkJobError("the job was cancelled, but not by this command")
     return False

@@ -27,6 +27,18 @@ class GpuLease:
     """As CUDA names it; None: there is none on this machine, or none is free."""
     handle: int | None = None
     """Descriptor that holds the lock; the worker inherits it."""
+    num_taken: int = 0
+    """GPUs that others kept all the time."""
+
+    @property
+    def complaint(self) -> str | None:
+        """What the worker's log is told when GPUs are there and none was free."""
+        if not self.num_taken:
+            return None
+        return (
+            f"no GPU was free: other workers have all {self.num_taken} that this one may see; "
+            "it works without"
+        )
 
 
 def visible_gpus() -> list[str]:
@@ -49,14 +61,24 @@ def leased_gpu(*, wait_seconds: float = _WAIT_SECONDS) -> Iterator[GpuLease]:
             lease = _try_all(gpus, held)
             if lease.gpu is None:
                 if time.monotonic() > deadline:
+                    lease = GpuLease(None, num_taken=len(gpus))
                     break
                 time.sleep(_LOOK_SECONDS)
         yield lease
 
 
+def _job_prefix() -> str:
+    """Return what tells the GPUs of one SLURM job from those of another on the same node.
+
+    Where SLURM confines a job to its GPUs, the first one is ``0`` in every job.
+    """
+    job_id = os.environ.get("SLURM_JOB_ID")
+    return f"slurm-{job_id}-" if job_id else ""
+
+
 def _try_all(gpus: list[str], held: contextlib.ExitStack) -> GpuLease:
     for gpu in gpus:
-        name = re.sub(r"\W", "_", gpu)
+        name = re.sub(r"\W", "_", _job_prefix() + gpu)
         with contextlib.ExitStack() as opened:
             handle = opened.enter_context(open_lock_file(lock_folder() / "gpus" / name))
             try:

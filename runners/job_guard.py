@@ -22,11 +22,15 @@ DONE = b"done"
 ENDED_NAME = "ended"
 """File that tells the exit status of a job server that has ended."""
 LOG_NAME = "job_server.log"
+SUBMITTING_NAME = "submitting"
+"""File that is there from when the job was handed over, until Flink refuses it."""
 _STOP_SECONDS = 3.0
 _LOOK_SECONDS = 0.2
 _CANCEL_SECONDS = 30.0
-_LATE_SECONDS = 5.0
-"""So long a job may take to appear whose server is dead."""
+APPEAR_SECONDS = 120.0
+"""So long a job may take to appear that was handed over: its jar of 160 MB goes ahead of it."""
+LATE_SECONDS = 5.0
+"""So long a job is looked for that was not handed over."""
 
 
 def main(folder: Path, master: str, job_name: str, command: list[str]) -> None:
@@ -55,26 +59,39 @@ def main(folder: Path, master: str, job_name: str, command: list[str]) -> None:
             if status is not None:
                 (folder / ENDED_NAME).write_text(str(status))
                 is_over.wait()
+        # Before the server ends: the command removes this folder when that takes too long.
+        is_submitting = (folder / SUBMITTING_NAME).exists()
         _stop(server)
     if not any(DONE in text for text in told):
-        cancel_job(FlinkRest(master), job_name)
+        late_seconds = APPEAR_SECONDS if is_submitting else LATE_SECONDS
+        cancel_job(FlinkRest(master), job_name, late_seconds=late_seconds)
 
 
-def cancel_job(rest: FlinkRest, job_name: str) -> bool:
+def cancel_job(rest: FlinkRest, job_name: str, *, late_seconds: float = LATE_SECONDS) -> bool:
     """Cancel every job of this name and wait for its end; return whether none is left running.
 
-    A cluster that does not answer any more is waited for half a minute, then left alone.
+    A cluster that does not answer any more, and a job that does not end, is waited for half a
+    minute, then left alone.
+
+    Args:
+        rest: The JobManager.
+        job_name: Of the job.
+        late_seconds: So long after the JobManager's first answer the job may still appear.
     """
-    deadline = time.monotonic() + _CANCEL_SECONDS
-    late_at = time.monotonic() + _LATE_SECONDS
-    while time.monotonic() < deadline:
+    late_at = None
+    given_up_at = time.monotonic() + _CANCEL_SECONDS
+    while time.monotonic() < given_up_at:
         try:
             named = [job for job in rest.jobs() if job.name == job_name]
+            if late_at is None:
+                late_at = time.monotonic() + late_seconds
             running = [job for job in named if not job.has_ended]
             for job in running:
                 rest.cancel(job.job_id)
             if not running and (named or time.monotonic() > late_at):
                 return True
+            if not running:
+                given_up_at = time.monotonic() + _CANCEL_SECONDS
         except (FlinkUnreachableError, FlinkAnswerError):
             # Perhaps only for a moment.
             pass

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runners.boot_order import python_path
-from runners.job_guard import DONE, ENDED_NAME, LOG_NAME
+from runners.job_guard import DONE, ENDED_NAME, LOG_NAME, SUBMITTING_NAME
 from transforms.errors import CurateError
 
 START_SECONDS = 120.0
@@ -48,6 +48,21 @@ class JobServer:
         if not path.exists():
             return None
         return f"Beam's job server ended with status {path.read_text()}{self.last_words}"
+
+    @property
+    def is_submitting(self) -> bool:
+        """Whether the job was handed over, and Flink has not refused it.
+
+        The guard is told by a file: from then on a job may appear that nobody has seen yet.
+        """
+        return (self._folder / SUBMITTING_NAME).exists()
+
+    @is_submitting.setter
+    def is_submitting(self, value: bool) -> None:
+        if value:
+            (self._folder / SUBMITTING_NAME).touch()
+        else:
+            (self._folder / SUBMITTING_NAME).unlink(missing_ok=True)
 
     @property
     def last_words(self) -> str:
@@ -97,6 +112,8 @@ def _command(jar: str, master: str, port: int, folder: Path) -> list[str]:
         *(
             java_path(),
             "-Xmx1g",
+            # Out of memory it would live on and do nothing.
+            "-XX:+ExitOnOutOfMemoryError",
             *_SHORT_LIVED,
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-jar",

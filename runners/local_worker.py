@@ -12,9 +12,10 @@ import signal
 import sys
 import threading
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 from runners.logs import configure_logging
+from transforms.progress import flush_counts
 
 DRIVER_VARIABLE = "BEAM_CURATE_DRIVER"
 """Names the process that a worker serves."""
@@ -67,12 +68,30 @@ def serve(level: str) -> None:
         sys.stderr = _WithoutTracebacks(sys.stderr)
     for package in ("transforms", "runners"):
         logging.getLogger(package).setLevel(number)
+    _count_at_bundle_ends()
     try:
         sdk_worker_main.main([])
     except grpc.RpcError:
         # The connection broke: the driver is gone. Python would wait for threads that have seconds
         # of work left, and the next run into this output may have begun.
         os._exit(1)
+
+
+def _count_at_bundle_ends() -> None:
+    """Write what a bundle counted before the runner hears of its end.
+
+    The run reads the counters when it has heard of the last one, and its workers are killed then.
+    """
+    from apache_beam.runners.worker import sdk_worker  # noqa: PLC0415 - as above
+
+    process_bundle = sdk_worker.SdkWorker.process_bundle
+
+    def counted(worker: Any, request: Any, instruction_id: str) -> Any:
+        response = process_bundle(worker, request, instruction_id)
+        flush_counts()
+        return response
+
+    sdk_worker.SdkWorker.process_bundle = counted
 
 
 def _follow_driver() -> None:

@@ -23,6 +23,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from runners.boot_checks import (
+    NO_SCRATCH,
     NOT_STARTED,
     BootError,
     check_machine,
@@ -34,6 +35,8 @@ from runners.bounded_log import BoundedLog, log_folder
 from runners.gpus import VARIABLE as GPU_VARIABLE
 from runners.gpus import GpuLease, leased_gpu
 from runners.local_calls import not_proxied
+from runners.start_limit import StartLimit
+from transforms.errors import CurateError
 from transforms.media.slots import WORKERS_VARIABLE
 from transforms.scratch import HERE_VARIABLE, new_run_id, run_scratch
 
@@ -42,8 +45,8 @@ STARTED_VARIABLE = "BEAM_CURATE_STARTED"
 """Names the file that a worker makes when all is imported."""
 BOOT_VARIABLE = "BEAM_CURATE_DRIVER"
 """Names the process that a worker ends with, see ``local_worker``."""
-START_SECONDS = 100.0
-"""A worker that has not started by then hangs."""
+START_SECONDS = 60.0
+"""A worker that has not started by then hangs; Flink waits two minutes, and tells no reason."""
 _LOOK_SECONDS = 0.3
 _ASK_SECONDS = 5.0
 _STOP_SECONDS = 1.0
@@ -64,15 +67,38 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     order = BootOrder.from_json(os.environ[VARIABLE])
     name = f"worker-{time.strftime('%Y%m%dT%H%M%S')}-{socket.gethostname()}-{os.getpid()}.log"
-    with contextlib.closing(BoundedLog(log_folder() / name)) as log:
-        try:
-            return _serve(arguments, order, log)
-        except BootError as error:
-            log.write(f"worker {arguments.id} cannot start: {error}\n".encode())
-            report(order, error)
-            return error.status
-        except _EndedError:
-            return _ENDED
+    limit = StartLimit(order, START_SECONDS)
+    try:
+        with contextlib.closing(BoundedLog(log_folder() / name)) as log:
+            return _logged(arguments, order, log, limit)
+    except (CurateError, OSError) as error:
+        return _refused(order, BootError(NOT_STARTED, f"its log cannot be written: {error}"))
+    except _EndedError:
+        return _ENDED
+
+
+def _logged(
+    arguments: argparse.Namespace, order: BootOrder, log: BoundedLog, limit: StartLimit
+) -> int:
+    try:
+        return _serve(arguments, order, log, limit)
+    except BootError as error:
+        problem = error
+    except (CurateError, OSError) as error:
+        problem = BootError(NOT_STARTED, f"the worker cannot be started: {error}")
+    _note(log, f"worker {arguments.id} cannot start: {problem}")
+    return _refused(order, problem)
+
+
+def _refused(order: BootOrder, problem: BootError) -> int:
+    report(order, problem)
+    return problem.status
+
+
+def _note(log: BoundedLog, text: str) -> None:
+    # A disk without room takes the log, not the work.
+    with contextlib.suppress(OSError):
+        log.write(f"{text}\n".encode())
 
 
 def _arguments() -> argparse.Namespace:
@@ -84,15 +110,22 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_known_args()[0]
 
 
-def _serve(arguments: argparse.Namespace, order: BootOrder, log: BoundedLog) -> int:
+def _serve(
+    arguments: argparse.Namespace, order: BootOrder, log: BoundedLog, limit: StartLimit
+) -> int:
     check_machine(order)
-    with run_scratch(order.scratch_path, new_run_id()) as scratch, leased_gpu() as lease:
+    with _scratch(order) as scratch, leased_gpu() as lease:
+        if lease.complaint:
+            _note(log, f"worker {arguments.id}: {lease.complaint}")
+        limit.doing = "its Python imported this program"
         started = Path(arguments.started or scratch / "started")
+        limit.started = started
         with _worker(arguments, order, scratch, started, lease) as worker:
+            limit.worker = worker
             assert worker.stdout is not None
             copier = threading.Thread(target=_copy, args=(worker.stdout, log), daemon=True)
             copier.start()
-            status = _watch(worker, started, log, order.reports)
+            status = _watch(worker, limit, log, order.reports)
             copier.join(_STOP_SECONDS)
         if status and not started.exists():
             raise BootError(
@@ -101,6 +134,16 @@ def _serve(arguments: argparse.Namespace, order: BootOrder, log: BoundedLog) -> 
                 f"(log: {log.path} on {socket.gethostname()})",
             )
         return _DIED if status else 0
+
+
+@contextlib.contextmanager
+def _scratch(order: BootOrder) -> Iterator[Path]:
+    with contextlib.ExitStack() as held:
+        try:
+            folder = held.enter_context(run_scratch(order.scratch_path, new_run_id()))
+        except (CurateError, OSError) as error:
+            raise BootError(NO_SCRATCH, str(error)) from error
+        yield folder
 
 
 @contextlib.contextmanager
@@ -141,11 +184,10 @@ def _endpoint(arguments: argparse.Namespace, name: str) -> str:
 
 
 def _watch(
-    worker: subprocess.Popen[bytes], started: Path, log: BoundedLog, reports: str | None
+    worker: subprocess.Popen[bytes], limit: StartLimit, log: BoundedLog, reports: str | None
 ) -> int:
     """Wait for the worker's end; end it when it hangs at its start, or nobody needs it."""
-    starter, late_at = os.getppid(), time.monotonic() + START_SECONDS
-    asked_at = time.monotonic()
+    starter, asked_at = os.getppid(), time.monotonic()
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             return abs(worker.wait(_LOOK_SECONDS))
@@ -155,18 +197,16 @@ def _watch(
             asked_at = time.monotonic()
             if is_told_to_stop(reports):
                 raise _EndedError
-        if time.monotonic() > late_at and not started.exists():
-            raise BootError(
-                NOT_STARTED,
-                f"the worker did not start within {START_SECONDS:.0f} s: {log.last_line()} "
-                f"(log: {log.path} on {socket.gethostname()})",
-            )
+        if limit.is_late:
+            raise limit.error(f"{log.last_line()} (log: {log.path})")
 
 
 def _copy(stream: BinaryIO, log: BoundedLog) -> None:
     # Always read: a worker whose pipe is full would wait for ever in print().
     while data := os.read(stream.fileno(), 65536):
-        log.write(data)
+        with contextlib.suppress(OSError):
+            # As above: without room the log ends, and the pipe is still read.
+            log.write(data)
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:

@@ -29,6 +29,7 @@ import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
 from runners.boot_checks import PROBLEMS
+from runners.start_limit import LATEST_SECONDS
 from runners.worker_boot import ENDPOINTS, START_SECONDS
 
 _OURS = "BEAM_CURATE_"
@@ -64,7 +65,7 @@ class Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
             boot = _start(request, started)
             with self._lock:
                 self._workers.append(_Worker(request.worker_id, request.control_endpoint.url, boot))
-            deadline = time.monotonic() + START_SECONDS + _STOP_SECONDS
+            deadline = time.monotonic() + START_SECONDS + LATEST_SECONDS + _STOP_SECONDS
             while boot.poll() is None and not started.exists() and time.monotonic() < deadline:
                 time.sleep(_LOOK_SECONDS)
             error = "" if started.exists() else _why(boot)

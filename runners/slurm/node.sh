@@ -92,10 +92,13 @@ env.java.opts.taskmanager: "-XX:+ExitOnOutOfMemoryError"
 env.java.opts.jobmanager: "-XX:+ExitOnOutOfMemoryError"
 jobmanager.rpc.address: "$address"
 jobmanager.rpc.port: ${ports[0]}
-jobmanager.bind-host: "0.0.0.0"
+jobmanager.bind-host: "$address"
 jobmanager.memory.process.size: "$BC_JOBMANAGER_MEMORY"
 jobmanager.execution.failover-strategy: region
 taskmanager.bind-host: "0.0.0.0"
+taskmanager.rpc.port: "$((window + 3))-$((window + 5))"
+taskmanager.data.bind-port: "$((window + 6))-$((window + 8))"
+metrics.internal.query-service.port: "$((window + 9))-$((window + 11))"
 taskmanager.numberOfTaskSlots: $slots
 taskmanager.memory.process.size: "$memory"
 taskmanager.memory.network.fraction: 0.2
@@ -108,9 +111,6 @@ io.tmp.dirs: "$own/tmp"
 web.tmpdir: "$own/tmp"
 heartbeat.interval: 5000
 heartbeat.timeout: 60000
-restart-strategy.type: fixed-delay
-restart-strategy.fixed-delay.attempts: 3
-restart-strategy.fixed-delay.delay: 10 s
 beam-curate.job: "$stamp"
 $BC_FLINK_CONF
 YAML

@@ -121,17 +121,19 @@ is_free() { ! timeout 2 bash -c ': < "/dev/tcp/$0/$1"' "$address" "$1" 2>/dev/nu
 
 address=$(own_address)
 if [ -z "$address" ]; then say "no address on interface $BC_NETWORK_INTERFACE of $first"; exit 1; fi
-# A window of this job's own, below the ports that systems hand out: two jobs on a node do not meet.
+# A window of twelve of this job's own, below the ports that systems hand out: two jobs on a node do not
+# meet. The JobManager takes the first three that are free, TaskManagers the rest, see node.sh.
+window=$((20000 + SLURM_JOB_ID % 1000 * 12))
 ports=()
-for ((port = 20000 + SLURM_JOB_ID % 1000 * 12; ${#ports[@]} < 3 && port < 32700; port++)); do
+for ((port = window; ${#ports[@]} < 3 && port < 32700; port++)); do
   if is_free "$port"; then ports+=("$port"); fi
 done
 if ((${#ports[@]} < 3)); then say "no three free ports on $first"; exit 1; fi
 rest=$address:${ports[1]}
 stamp=$SLURM_JOB_ID.$attempt
 
-declare -p address ports rest stamp run BC_PYTHON BC_PYTHON_PATH BC_FLINK_HOME BC_JAVA_HOME BC_JAR BC_SETUP \
-  BC_SCRATCH BC_SLOTS BC_JOBMANAGER_MEMORY BC_TASKMANAGER_MEMORY BC_FLINK_CONF BC_WORK_FOLDER BC_IS_PIPELINE BC_COMMAND \
+declare -p address window ports rest stamp run BC_PYTHON BC_PYTHON_PATH BC_FLINK_HOME BC_JAVA_HOME BC_JAR \
+  BC_SETUP BC_SCRATCH BC_SLOTS BC_JOBMANAGER_MEMORY BC_TASKMANAGER_MEMORY BC_FLINK_CONF BC_WORK_FOLDER BC_IS_PIPELINE BC_COMMAND \
   > "$run/settings.sh"
 cat > "$run/node.sh" <<'BEAM_CURATE_NODE'
 @@{node}

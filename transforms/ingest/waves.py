@@ -32,6 +32,8 @@ from transforms.storage.ahead import read_ahead
 
 BLOCK_SIZE = 256
 """Videos whose durations are asked for at once: enough for a few processes that probe."""
+MAX_VIDEOS = 100_000
+"""A wave ends with so many videos, however short they are: it is held in memory."""
 MIN_BYTES_PER_SECOND = 1000
 """No input has fewer: a selection of fewer bytes than its wave's seconds times this is no long
 one, and nobody need probe it to know."""
@@ -50,8 +52,11 @@ class InputCount:
     problems: tuple[tuple[str, str], ...]
 
     def is_long(self, wave_hours: float) -> bool:
-        """Return whether these may be more hours than a wave has; never when it is 0."""
-        return 0 < wave_hours * 3600 * MIN_BYTES_PER_SECOND < self.num_bytes
+        """Return whether these may be more than one wave; never when its hours are 0."""
+        if wave_hours <= 0:
+            return False
+        too_many_bytes = wave_hours * 3600 * MIN_BYTES_PER_SECOND < self.num_bytes
+        return too_many_bytes or self.num_videos > MAX_VIDEOS
 
 
 def count_inputs(config: VideoInput, output: str = "") -> InputCount:
@@ -81,7 +86,7 @@ def iter_waves(
 
     The selection is that of ``select_videos``: first what a run that did not end had selected, as
     one wave, whatever its hours; then what is neither done nor failed, up to ``limit``. A wave ends
-    with the video that makes it ``wave_hours`` long.
+    with the video that makes it ``wave_hours`` long, or with its 100,000th.
 
     Args:
         config: Where the inputs are.
@@ -158,7 +163,7 @@ def _filled(fresh: Iterator[Video], wave_seconds: float, durations: Durations) -
         for video, seconds in zip(block, durations(block), strict=True):
             wave.append(video)
             filled += seconds
-            if filled >= wave_seconds:
+            if filled >= wave_seconds or len(wave) >= MAX_VIDEOS:
                 yield _whole_wave(wave)
                 wave, filled = [], 0.0
     if wave:
