@@ -116,7 +116,7 @@ def found(curated: Curated, tmp_path_factory) -> list[Found]:
             *_files(curated.dataset, "dataset"),
             *_files(unfinished, "output"),
             # Clips with captions are looked at in test_captions.
-            *(one for one in _files(captioned, "output") if one.kind == "caption_quality"),
+            *(one for one in _files(captioned, "output") if "caption" in one.kind),
             *_members(curated.dataset),
         ]
 
@@ -218,6 +218,8 @@ MAPS = {
     *("scores", "score_counts", "kept_by_threshold"),
 }
 """Objects whose keys are data."""
+ALL_MAPS = {"all_window_captions"}
+"""Documents whose keys are data at every level."""
 SPARSE = {"stage_seconds", "seconds_to_first"}
 """Objects that have only the fields of what was done."""
 MAY_BE = {"audio_format": str, "end": str, "building": int}
@@ -233,6 +235,10 @@ def test_schema_rejects_what_is_not_written(name: str, found: list[Found]) -> No
     mutants = list(_mutants(content))
     assert len(mutants) > 5 * len(content)
     accepted = [what for what, mutant in mutants if schema.is_valid(mutant)]
+    if name in ALL_MAPS:
+        # Other names are other videos; their captions may be missing.
+        accepted = [what for what in accepted if what != ": unknown field"]
+        accepted = [what for what in accepted if not what.endswith(": missing")]
     assert accepted == []
 
 

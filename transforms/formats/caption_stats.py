@@ -1,8 +1,10 @@
-"""``caption_quality_stats.json`` (contract Appendix A)."""
+"""``caption_quality_stats.json`` and ``v0/all_window_captions.json`` (contract §1.16, Appendix A)."""
 
 from __future__ import annotations
 
-from transforms.formats.document import Count, Document, SchemaVersion, ours, upstream
+from pydantic import ConfigDict
+
+from transforms.formats.document import Count, Document, SchemaVersion, Uuid, ours, upstream
 
 
 class StatusCounts(Document):
@@ -66,3 +68,19 @@ class CaptionQuality(CaptionStats):
     """``split_video_pipeline``."""
     schema_version: SchemaVersion = ours()
     """Version of this format; upstream's is also 1."""
+
+
+class AllWindowCaptions(Document):
+    """Every caption of an output: video to clip to window to text."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "x-other-names": [
+                "per processed video",
+                "Under the video's relative path: clip to window (``first_last``, inclusive frame "
+                "numbers) to caption; empty without any.",
+            ]
+        },
+    )
+    __pydantic_extra__: dict[str, dict[Uuid, dict[str, str]]]

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from transforms.formats.caption_stats import CaptionQuality
+from transforms.formats.caption_stats import AllWindowCaptions, CaptionQuality
 from transforms.formats.chunk_record import ChunkRecord
 from transforms.formats.clip_meta import ClipMeta
 from transforms.formats.dataset import DatasetState, DroppedClips, PartPlan, ShardCommit, WdInfo
@@ -98,7 +98,9 @@ FILE_KINDS = (
     ),
     FileKind("summary", "output", "summary.json", Summary),
     FileKind("summary", "output", "summary.json.bak{n}", Summary),
-    FileKind("all_window_captions", "output", "{version}/all_window_captions.json"),
+    FileKind(
+        "all_window_captions", "output", "{version}/all_window_captions.json", AllWindowCaptions
+    ),
     FileKind("caption_quality", "output", "caption_quality_stats.json", CaptionQuality),
     FileKind("performance_stats", "output", "performance_stats_{n}.json", PerformanceStats),
     FileKind("options", "output", "runs/options.json", StoredOptions),

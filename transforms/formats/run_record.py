@@ -206,5 +206,7 @@ class Lease(Document):
     """When the run started, in UTC; for people. Its life is told by the file's own time."""
     beat: str = ours()
     """Different with every heartbeat: object stores tell versions apart by their content."""
+    given_back: Literal[True] = ours(when="its run has ended and is removing it, or could not")
+    """Nobody works here any more."""
     schema_version: SchemaVersion = ours()
     """Version of this format."""
