@@ -20,10 +20,18 @@ from make_video import VideoSpec, make_video
 from wrong_use import environment, listing, split, use, use_process
 
 import transforms.heartbeat
+import transforms.lease
 from transforms.errors import PreflightError
 from transforms.heartbeat import renew
 from transforms.layout import lease_uri
-from transforms.lease import Heartbeat, LeaseLostError, hold_lease, lease_holder, raise_if_lost
+from transforms.lease import (
+    Heartbeat,
+    LeaseLostError,
+    hold_lease,
+    lease_holder,
+    raise_if_held,
+    raise_if_lost,
+)
 from transforms.lease_file import lease_bytes, new_holder, read_lease
 from transforms.shards.layout import version_lease_uri
 from transforms.storage.open_storage import storage_for
@@ -80,6 +88,11 @@ def write_foreign(uri: str, run_id: str = "foreign", **changes: str) -> None:
     while not storage.create_if_absent(uri, content):
         if storage.replace_if(uri, content, storage.stat(uri).version):
             return
+
+
+def write_given_back(uri: str, run_id: str) -> None:
+    """Write what a run leaves that ended before it could remove its lease."""
+    storage_for(uri).write(uri, lease_bytes(new_holder(run_id), is_given_back=True))
 
 
 def names(folder: Path) -> set[str]:
@@ -161,6 +174,47 @@ class TestGivenBack:
         found = read_lease(uri)
         assert found is not None
         assert found.holder.run_id == "foreign"
+
+    def test_one_that_was_not_removed_is_nobody_s(
+        self, uri: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(transforms.lease, "GIVING_BACK_SECONDS", 0.3)
+        write_given_back(uri, "ended")
+        assert lease_holder(uri) is None
+        raise_if_held(uri)
+        before = Path(uri).read_bytes()
+        assert renew(uri, "ended")
+        assert Path(uri).read_bytes() == before, "no beat brings it to life"
+        with hold_lease(uri, "run"):
+            holder = lease_holder(uri)
+            assert holder is not None
+            assert holder.run_id == "run"
+
+    def test_who_comes_while_it_is_removed_gets_one_that_stays(self, uri: str) -> None:
+        write_given_back(uri, "ended")
+        held, done = threading.Event(), threading.Event()
+
+        def take() -> None:
+            with hold_lease(uri, "run"):
+                held.set()
+                done.wait(30)
+
+        taker = threading.Thread(target=take)
+        taker.start()
+        try:
+            assert not held.wait(0.5)
+            found = read_lease(uri)
+            assert found is not None
+            assert found.holder.run_id == "ended"
+            # The ended run's own removal comes late.
+            Path(uri).unlink()
+            assert held.wait(2)
+            found = read_lease(uri)
+            assert found is not None
+            assert (found.holder.run_id, found.is_given_back) == ("run", False)
+        finally:
+            done.set()
+            taker.join()
 
     def test_interrupted_by_signals(self, raw: Path, tmp_path: Path) -> None:
         out = tmp_path / "out"
@@ -315,6 +369,48 @@ class TestHeartbeat:
             with pytest.raises(LeaseLostError, match=r"run taker .* on elsewhere"):
                 raise_if_lost(uri, "run")
             raise_if_lost(uri, "another run")
+
+    def test_one_whose_taker_has_finished_is_lost(self, uri: str) -> None:
+        write_foreign(uri, "overtaken")
+        assert renew(uri, "overtaken")
+        write_foreign(uri, "taker")
+        Path(uri).unlink()
+        assert not renew(uri, "overtaken")
+        with pytest.raises(LeaseLostError, match="overtaken does not have it any more"):
+            raise_if_lost(uri, "overtaken")
+
+    def test_one_whose_taker_gives_it_back_is_lost(self, uri: str) -> None:
+        write_foreign(uri, "overtaken")
+        assert renew(uri, "overtaken")
+        write_given_back(uri, "taker")
+        assert not renew(uri, "overtaken")
+        with pytest.raises(LeaseLostError, match="run taker"):
+            raise_if_lost(uri, "overtaken")
+
+    def test_a_driver_s_that_is_gone_is_lost(self, uri: str) -> None:
+        with hold_lease(uri, "bereft"):
+            deadline = time.monotonic() + 10
+            while renew(uri, "bereft"):
+                assert time.monotonic() < deadline
+                # Again: a beat that has just begun may write it once more.
+                Path(uri).unlink(missing_ok=True)
+            with pytest.raises(LeaseLostError, match="bereft does not have it any more"):
+                raise_if_lost(uri, "bereft")
+
+    def test_a_worker_whose_driver_gave_it_back_has_lost_it(self, uri: str) -> None:
+        write_foreign(uri, "driven", boot_id="another")
+        assert renew(uri, "driven")
+        raise_if_lost(uri, "driven")
+        write_given_back(uri, "driven")
+        assert not renew(uri, "driven")
+        with pytest.raises(LeaseLostError, match="the run was ended"):
+            raise_if_lost(uri, "driven")
+
+    def test_one_that_the_run_gave_back_is_not_lost(self, uri: str) -> None:
+        with hold_lease(uri, "finished"):
+            assert renew(uri, "finished")
+        assert renew(uri, "finished")
+        raise_if_lost(uri, "finished")
 
 
 def test_a_run_whose_lease_is_taken_stops_and_leaves_it(

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fault_rules import Answer, ResetBefore
 from store_servers import OWNER, S3Server, profiles_file
+from store_worlds import s3_behind_proxy
 from wrong_use import environment
 
 import transforms.heartbeat
 from transforms.errors import PreflightError
 from transforms.heartbeat import renew
 from transforms.layout import lease_uri
-from transforms.lease import LeaseLostError, hold_lease, lease_holder, raise_if_lost
+from transforms.lease import (
+    LeaseLostError,
+    hold_lease,
+    lease_holder,
+    raise_if_held,
+    raise_if_lost,
+)
 from transforms.lease_file import lease_bytes, new_holder, read_lease
 from transforms.storage.open_storage import storage_for
 
@@ -173,3 +183,51 @@ def test_a_beat_that_comes_between_reading_and_taking_over_keeps_it(uri: str) ->
     write_foreign(uri)
     taken = storage_for(uri).replace_if(uri, lease_bytes(new_holder("taker")), found.version)
     assert not taken
+
+
+def test_one_whose_removal_the_store_refuses_is_free_at_once(
+    s3_server: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with s3_behind_proxy(tmp_path, s3_server) as store:
+        file = store.variables(tmp_path)["COSMOS_S3_PROFILE_PATH"]
+        monkeypatch.setenv("COSMOS_S3_PROFILE_PATH", file)
+        uri = lease_uri(f"{store.new_root()}/out")
+        with store.proxy.rule("DELETE ", Answer(403), count=None), hold_lease(uri, "ended"):
+            pass
+        assert "the lease could not be given back" in caplog.text
+        assert json.loads(store.get(uri))["given_back"] is True
+        assert lease_holder(uri) is None
+        raise_if_held(uri)
+        began_at = time.monotonic()
+        with hold_lease(uri, "next"):
+            assert time.monotonic() - began_at < 10, "not when its age says so"
+            assert json.loads(store.get(uri))["run_id"] == "next"
+        assert store.keys(uri) == []
+
+
+def test_a_removal_that_comes_late_meets_no_other_lease(
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3_behind_proxy(tmp_path, s3_server) as store:
+        file = store.variables(tmp_path)["COSMOS_S3_PROFILE_PATH"]
+        monkeypatch.setenv("COSMOS_S3_PROFILE_PATH", file)
+        uri = lease_uri(f"{store.new_root()}/out")
+        # The connection breaks before the store has seen it: boto3 sends it again, later.
+        with store.proxy.rule("DELETE ", ResetBefore(), count=2):
+            ending = threading.Thread(target=_hold_for_a_moment, args=(uri, "ended"))
+            ending.start()
+            while not any(one.method == "DELETE" for one in store.proxy.requests):
+                time.sleep(0.005)
+            with hold_lease(uri, "next"):
+                ending.join()
+                assert json.loads(store.get(uri))["run_id"] == "next"
+                assert renew(uri, "next")
+                raise_if_lost(uri, "next")
+
+
+def _hold_for_a_moment(uri: str, run_id: str) -> None:
+    with hold_lease(uri, run_id):
+        pass

@@ -60,13 +60,20 @@ class Heartbeat:
 
 
 def raise_if_lost(uri: str, run_id: str) -> None:
-    """Raise before a commit when a heartbeat of this process found another run in the lease.
+    """Raise before a commit when a heartbeat of this process found that the run has no lease.
 
     Raises:
-        LeaseLostError: Names who has it now.
+        LeaseLostError: Names who has it now, if there is anybody.
     """
     with _lock:
+        is_lost = (uri, run_id) in _lost
         taker = _lost.get((uri, run_id))
+    if is_lost and taker is None:
+        raise LeaseLostError(
+            f"{uri}: run {run_id} does not have it any more: the run was ended, or another one "
+            "took over, because nothing was heard of this one for too long, and has finished; what "
+            "is committed stays, and the same command does what is left"
+        )
     if taker is not None:
         raise LeaseLostError(
             f"{uri}: {taker} has taken over this output, because nothing was heard of run "
@@ -109,26 +116,51 @@ _Key = tuple[str, str]
 """(URI of a lease, run id)."""
 _lock = threading.Lock()
 _threads: dict[_Key, _Thread] = {}
-_lost: dict[_Key, Holder] = {}
+_had: set[_Key] = set()
+"""Leases that this process has seen in the hands of their run, and has not given back."""
+_lost: dict[_Key, Holder | None] = {}
+"""Who had it instead; None: nobody."""
 
 
 def renew(uri: str, run_id: str) -> bool:
-    """Renew the lease once; return False when another run has it, which is then remembered.
+    """Renew the lease once; return False when the run has lost it, which is then remembered.
 
-    A lease that is not there was given back: there is nothing to renew, and nothing is lost.
+    It has when another run has it, and when there is none any more although this process has seen
+    it and did not give it back: who took it may have finished.
     """
     for _ in range(_ATTEMPTS):
         found = read_lease(uri)
-        if found is None:
-            return True
-        if found.holder.run_id != run_id:
+        if found is not None and found.holder.run_id != run_id:
             with _lock:
                 _lost[(uri, run_id)] = found.holder
             return False
+        if found is None or found.is_given_back:
+            return _is_right_to_be_gone((uri, run_id))
         # Somebody may have renewed or taken it since it was read: then look again.
         if storage_for(uri).replace_if(uri, lease_bytes(found.holder), found.version):
+            note_taken(uri, run_id)
             return True
     return True
+
+
+def note_taken(uri: str, run_id: str) -> None:
+    """Remember that the run has the lease: from now on it is lost when it is gone."""
+    with _lock:
+        _had.add((uri, run_id))
+
+
+def note_given_back(uri: str, run_id: str) -> None:
+    """Remember that the run does not need the lease any more."""
+    with _lock:
+        _had.discard((uri, run_id))
+
+
+def _is_right_to_be_gone(key: _Key) -> bool:
+    with _lock:
+        if key not in _had:
+            return True
+        _lost[key] = None
+        return False
 
 
 def _hold(uri: str, run_id: str) -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterator
 
 from transforms.errors import PreflightError
-from transforms.heartbeat import Heartbeat, LeaseLostError, raise_if_lost
+from transforms.heartbeat import (
+    Heartbeat,
+    LeaseLostError,
+    note_given_back,
+    note_taken,
+    raise_if_lost,
+)
 from transforms.lease_file import (
     Holder,
     StoredLease,
@@ -33,6 +40,9 @@ __all__ = [
 
 DEAD_AFTER_SECONDS = 60.0
 """A run that may live on another machine is dead when nothing was heard of it for so long."""
+GIVING_BACK_SECONDS = 3.0
+"""So long a lease that was given back is left to its run, which removes it."""
+_POLL_SECONDS = 0.1
 _ATTEMPTS = 20
 
 _logger = logging.getLogger(__name__)
@@ -59,6 +69,7 @@ def hold_lease(
             # Within the try: Ctrl-C may come just when the lease is written.
             if _take(uri, run_id, dead_after_seconds):
                 sweep_temporaries(uri)
+            note_taken(uri, run_id)
             with Heartbeat(uri, run_id).held():
                 yield
         finally:
@@ -113,11 +124,27 @@ def _take(uri: str, run_id: str, dead_after_seconds: float) -> bool:
         if found is None:
             continue
         _raise_if_live(uri, found, dead_after_seconds)
+        if found.is_given_back and _is_removed(uri, found.version):
+            continue
         # Of two runs that take over at the same time one finds another version.
         if storage.replace_if(uri, mine, found.version):
             _logger.warning("%s: taken over from %s, which is gone", uri, found.holder)
             return True
     raise PreflightError(f"{uri}: changes hands too fast; end the other runs in this output")
+
+
+def _is_removed(uri: str, version: str) -> bool:
+    """Wait a moment; return whether a lease that was given back is gone then, or another one.
+
+    Removing it has no condition: the lease of who takes it too early would be removed.
+    """
+    deadline = time.monotonic() + GIVING_BACK_SECONDS
+    while time.monotonic() < deadline:
+        found = read_lease(uri)
+        if found is None or found.version != version:
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False
 
 
 def _raise_if_live(uri: str, found: StoredLease, dead_after_seconds: float) -> None:
@@ -132,7 +159,7 @@ def _raise_if_live(uri: str, found: StoredLease, dead_after_seconds: float) -> N
 
 def _age_if_live(uri: str, found: StoredLease, dead_after_seconds: float) -> float | None:
     """Return the seconds since the holder was heard of; None when it is dead."""
-    if found.holder.process.is_gone:
+    if found.is_given_back or found.holder.process.is_gone:
         return None
     try:
         age = max(0.0, store_clock(uri) - found.modified_at)
@@ -143,10 +170,30 @@ def _age_if_live(uri: str, found: StoredLease, dead_after_seconds: float) -> flo
 
 
 def _give_back(uri: str, run_id: str) -> None:
+    """Remove the lease if this run has it.
+
+    It is marked first, by a conditional write: whatever becomes of the removal, who comes next
+    knows that nobody works here, and who has taken it in between keeps it.
+    """
+    note_given_back(uri, run_id)
     try:
-        found = read_lease(uri)
-        if found is not None and found.holder.run_id == run_id:
+        began_at = time.monotonic()
+        # What came too late may meet the lease of another run.
+        if _mark(uri, run_id) and time.monotonic() < began_at + GIVING_BACK_SECONDS / 2:
             storage_for(uri).delete(uri)
     except (StorageError, StoreAwayError) as error:
         # Nobody is kept out by it: this process is gone in a moment.
         _logger.warning("the lease could not be given back: %s", error)
+
+
+def _mark(uri: str, run_id: str) -> bool:
+    """Mark the run's lease as given back; return False when the run does not have it."""
+    for _ in range(_ATTEMPTS):
+        found = read_lease(uri)
+        if found is None or found.holder.run_id != run_id:
+            return False
+        content = lease_bytes(found.holder, is_given_back=True)
+        # A worker may have renewed it since it was read.
+        if storage_for(uri).replace_if(uri, content, found.version):
+            return True
+    return False

@@ -44,13 +44,16 @@ class StoredLease:
     """Of the object; it changes with every heartbeat."""
     modified_at: float
     """By the store's clock, in seconds."""
+    is_given_back: bool
+    """Whether its run has ended and only has to remove it, or could not."""
 
 
-def lease_bytes(holder: Holder) -> bytes:
+def lease_bytes(holder: Holder, *, is_given_back: bool = False) -> bytes:
     """Return the content of the file of a holder, different with every call.
 
     A store tells versions apart by their content: each heartbeat must be another one.
     """
+    mark = {"given_back": True} if is_given_back else {}
     return json_bytes(
         {
             "schema_version": SCHEMA_VERSION,
@@ -58,6 +61,7 @@ def lease_bytes(holder: Holder) -> bytes:
             "started_at": holder.started_at,
             **dataclasses.asdict(holder.process),
             "beat": uuid.uuid4().hex,
+            **mark,
         }
     )
 
@@ -86,7 +90,8 @@ def read_lease(uri: str) -> StoredLease | None:
         return None
     except StorageError:
         value = None
-    return StoredLease(_holder(value), stat.version, stat.modified_at)
+    is_given_back = isinstance(value, dict) and value.get("given_back") is True
+    return StoredLease(_holder(value), stat.version, stat.modified_at, is_given_back)
 
 
 def store_clock(uri: str) -> float:
