@@ -12,6 +12,7 @@ from transforms.errors import PreflightError
 from transforms.storage.interface import Storage, StorageError, StoreAwayError
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.open_storage import hasty_storage_for
+from transforms.storage.s3 import S3Storage
 from transforms.storage.uris import absolute, join, scheme_of
 
 _WHY_CONDITIONS = (
@@ -38,8 +39,8 @@ def check_stores(config: AnyConfig, *, writes: bool = True) -> None:
     """Raise unless the stores that the options name can be used as the run will use them.
 
     Inputs are listed and one object is read; in outputs one object is listed, created, created
-    again, replaced, read and removed. Nothing is left behind. A store that does not answer is
-    given about ten seconds.
+    again, whole and in parts, replaced, read and removed. Nothing is left behind. A store that does
+    not answer is given about twenty seconds.
 
     Args:
         config: The run's configuration; its routes are registered.
@@ -103,6 +104,12 @@ def _check_conditions(location: _Location, storage: Storage, probe: str, version
         raise PreflightError(
             f"{location}: the store has no conditional writes: it replaced an object that had "
             f"changed; {_WHY_CONDITIONS}"
+        )
+    # Large files go in parts, and a store may know conditions for whole objects only.
+    if isinstance(storage, S3Storage) and storage.create_in_parts_if_absent(probe, b"4"):
+        raise PreflightError(
+            f"{location}: the store has no conditional writes for uploads in parts: its "
+            f"CompleteMultipartUpload replaced an object that was there; {_WHY_CONDITIONS}"
         )
 
 

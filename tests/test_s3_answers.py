@@ -102,7 +102,7 @@ class TestDeleteMany:
         ("code", "kind", "cure"),
         [
             ("SlowDown", StoreAwayError, "the store asks for fewer requests"),
-            ("InternalError", StoreAwayError, "the store refuses"),
+            ("InternalError", StoreAwayError, "the store has trouble; run again later"),
             ("AccessDenied", StorageError, "the profile may not do this"),
         ],
     )

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from transforms.run_context import RunContext
 from transforms.scratch import scratch_here
-from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for
+from transforms.storage.scratch_copy import ScratchError
 from transforms.storage.uris import scheme_of
 
 MAX_IDLE = 2
@@ -52,7 +52,8 @@ def local_source(uri: str, scratch: Path) -> Iterator[Path]:
         scratch: Folder for the copy, gone when the run is.
 
     Raises:
-        StorageError: It cannot be read, or scratch has no room for it.
+        StorageError: It cannot be read.
+        ScratchError: Scratch has no room for it, or cannot be written to.
     """
     if not scheme_of(uri):
         with storage_for(uri).local_file(uri, scratch) as path:
@@ -99,8 +100,8 @@ def _fetched(copy: _Copy) -> Path:
             uri, scratch = copy.key
             try:
                 copy.path = _fetch(copy, uri, Path(scratch))
-            except StorageError:
-                # Perhaps there is no room; what nobody uses may make some.
+            except ScratchError:
+                # What nobody uses may make room.
                 if not drop_idle():
                     raise
                 copy.path = _fetch(copy, uri, Path(scratch))

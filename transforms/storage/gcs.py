@@ -9,15 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from google.api_core.retry import Retry
 from google.cloud.storage import Blob, Bucket
-from google.cloud.storage.retry import DEFAULT_RETRY
 
 from transforms.storage.block_reader import BlockReader
 from transforms.storage.gcs_client import (
     EMULATOR_VARIABLE,
-    TIMEOUT,
     Connection,
+    Patience,
     connect,
     named_errors,
     needed_bucket,
@@ -29,10 +27,10 @@ from transforms.storage.interface import (
     NotFoundError,
     ObjectStat,
     ProblemHandler,
-    StorageError,
     TooLargeError,
 )
 from transforms.storage.local import TEMPORARY_PREFIX
+from transforms.storage.scratch_copy import ScratchCopy, remove_copy
 from transforms.storage.uris import bucket_and_key
 
 _LISTED = "items(name,size,generation,updated),nextPageToken"
@@ -47,11 +45,11 @@ class GcsStorage:
     The connection belongs to the process that made it: forked, a storage makes its own.
 
     Args:
-        patience_seconds: How long one is tried again.
+        patience_seconds: How long one is tried again, and the longest wait for an answer.
     """
 
     def __init__(self, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._retry: Retry = DEFAULT_RETRY.with_timeout(patience_seconds)
+        self._patience = Patience.of(patience_seconds)
         self._connected: tuple[tuple[int, str], Connection] | None = None
 
     def read(self, uri: str, *, most: int | None = None) -> bytes:
@@ -59,7 +57,7 @@ class GcsStorage:
         blob, buffer = self._blob(uri), BoundedBuffer(most)
         with named_errors(uri):
             try:
-                blob.download_to_file(buffer, raw_download=True, timeout=TIMEOUT, retry=self._retry)
+                blob.download_to_file(buffer, raw_download=True, **self._patience.options)
             except BoundError:
                 num_bytes = self.stat(uri).num_bytes
                 raise TooLargeError(uri, most=most or 0, num_bytes=num_bytes) from None
@@ -82,7 +80,7 @@ class GcsStorage:
         if not bucket_and_key(uri)[1]:
             return False
         with named_errors(uri):
-            return bool(self._blob(uri).exists(timeout=TIMEOUT, retry=self._retry))
+            return bool(self._blob(uri).exists(**self._patience.options))
 
     def write(self, uri: str, data: bytes | Path) -> None:
         """Store ``data``, replacing what is there."""
@@ -117,8 +115,7 @@ class GcsStorage:
                 bucket,
                 prefix=f"{key.rstrip('/')}/" if key else None,
                 fields=_LISTED,
-                timeout=TIMEOUT,
-                retry=self._retry,
+                **self._patience.options,
             )
             for blob in blobs:
                 name = blob.name.rpartition("/")[2]
@@ -128,7 +125,7 @@ class GcsStorage:
     def delete(self, uri: str) -> None:
         """Remove the object; nothing happens if there is none."""
         with contextlib.suppress(NotFoundError), named_errors(uri):
-            self._blob(uri).delete(timeout=TIMEOUT, retry=self._retry)
+            self._blob(uri).delete(**self._patience.options)
 
     def delete_many(self, uris: Iterable[str]) -> None:
         """Remove the objects, one after the other: a batch may fail in part."""
@@ -157,30 +154,24 @@ class GcsStorage:
             self._download(uri, path)
             yield path
         finally:
-            path.unlink(missing_ok=True)
+            remove_copy(path)
 
     def _download(self, uri: str, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                download(self._connection(), self._described(uri), file, self._retry)
-        except OSError as error:
-            raise StorageError(
-                f"{uri}: cannot be copied to {path.parent}: {error.strerror}"
-            ) from error
+        with ScratchCopy(path, uri=uri) as file:
+            download(self._connection(), self._described(uri), file, self._patience)
 
     def _upload(self, uri: str, data: bytes | Path, *, generation: int | None = None) -> bool:
         """Store ``data`` if the object has this generation; 0: there is none; None: anyhow."""
         with needed_bucket(uri), named_errors(uri):
-            return upload(self._blob(uri), data, generation=generation, retry=self._retry)
+            return upload(self._blob(uri), data, generation=generation, patience=self._patience)
 
     def _reader(self, uri: str) -> RangeReader:
-        return RangeReader(self._connection(), self._blob(uri), self._retry)
+        return RangeReader(self._connection(), self._blob(uri), self._patience)
 
     def _described(self, uri: str) -> Blob:
         blob = self._blob(uri)
         with named_errors(uri):
-            blob.reload(timeout=TIMEOUT, retry=self._retry)
+            blob.reload(**self._patience.options)
         return blob
 
     def _blob(self, uri: str) -> Blob:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import google.auth
 import requests
@@ -20,11 +21,13 @@ from google.api_core.exceptions import (
     TooManyRequests,
     Unauthorized,
 )
+from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud.storage import Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+from google.cloud.storage.retry import DEFAULT_RETRY
 
 from transforms.errors import PreflightError
 from transforms.storage.interface import NotFoundError, StorageError, StoreAwayError
@@ -32,8 +35,9 @@ from transforms.storage.uris import bucket_and_key
 
 EMULATOR_VARIABLE = "STORAGE_EMULATOR_HOST"
 CREDENTIALS_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
-TIMEOUT = (5.0, 30.0)
-"""Seconds to wait for a connection, and for the next byte; then the request is sent again."""
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+"""A connection that is silent for so long is given up and the request is sent again."""
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 _ERRORS = (
     GoogleAPIError,
@@ -57,6 +61,30 @@ class Connection:
 
     client: Client
     session: AuthorizedSession
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long operations wait for a store."""
+
+    retry: Retry
+    """What is tried again, and for how long."""
+    timeout: tuple[float, float]
+    """Seconds to wait for a connection, and for the next byte, in one attempt."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What Google's client takes both as."""
+        return {"retry": self.retry, "timeout": self.timeout}
+
+    @classmethod
+    def of(cls, seconds: float) -> Patience:
+        """Return that of operations that are begun again for so long; no attempt waits longer.
+
+        The last attempt may begin just before the end: the whole takes up to twice as long.
+        """
+        timeout = min(CONNECT_SECONDS, seconds), min(READ_SECONDS, seconds)
+        return cls(DEFAULT_RETRY.with_timeout(seconds), timeout)
 
 
 def connect() -> Connection:

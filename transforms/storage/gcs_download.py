@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import base64
-from typing import BinaryIO
 
 import google_crc32c
-from google.api_core.retry import Retry
 from google.cloud.storage import Blob
 
-from transforms.storage.gcs_client import Connection
+from transforms.storage.gcs_client import Connection, Patience
 from transforms.storage.gcs_read import RangeReader
 from transforms.storage.interface import StorageError
+from transforms.storage.scratch_copy import ScratchCopy
 
 _RANGE_BYTES = 16 << 20
 """Each range is tried again for as long as any request: the whole may take hours."""
 
 
-def download(connection: Connection, blob: Blob, file: BinaryIO, retry: Retry) -> None:
+def download(connection: Connection, blob: Blob, file: ScratchCopy, patience: Patience) -> None:
     """Write an object's content to a file: one generation, compared with its CRC32C.
 
     The client's own download gives up on a cut that comes later than its patience lasts.
@@ -26,14 +25,14 @@ def download(connection: Connection, blob: Blob, file: BinaryIO, retry: Retry) -
         connection: Whose credentials and endpoint are used.
         blob: The object, as the store has described it: size, generation, CRC32C.
         file: Is written from its position on.
-        retry: What is tried again, and for how long, in each range.
+        patience: How long each range is waited for.
 
     Raises:
         StorageError: It was replaced meanwhile, or other bytes arrived than are stored.
         StoreAwayError: The store cannot be reached.
-        OSError: The file cannot be written.
+        ScratchError: The file cannot be written.
     """
-    reader = RangeReader(connection, blob, retry)
+    reader = RangeReader(connection, blob, patience)
     checksum = google_crc32c.Checksum()
     for start in range(0, int(blob.size), _RANGE_BYTES):
         data, _ = reader(start, _RANGE_BYTES)

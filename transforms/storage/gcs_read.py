@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import urllib3
 from google.api_core.exceptions import NotFound, from_http_response
-from google.api_core.retry import Retry
 from google.cloud.storage import Blob
 
-from transforms.storage.gcs_client import TIMEOUT, Connection, named_errors
+from transforms.storage.gcs_client import Connection, Patience, named_errors
 from transforms.storage.interface import StorageError
 
 if TYPE_CHECKING:
@@ -48,12 +47,13 @@ class RangeReader:
     Args:
         connection: Whose credentials and endpoint are used.
         blob: The object; where its generation is known, that one is read.
-        retry: What is tried again, and for how long.
+        patience: How long each range is waited for.
     """
 
-    def __init__(self, connection: Connection, blob: Blob, retry: Retry) -> None:
+    def __init__(self, connection: Connection, blob: Blob, patience: Patience) -> None:
         self._session = connection.session
-        self._retry = retry
+        self._retry = patience.retry
+        self._timeout = patience.timeout
         self._uri = f"gs://{blob.bucket.name}/{blob.name}"
         self._about_url = f"{connection.client.api_endpoint}/storage/v1{blob.path}"
         self._url = f"{connection.client.api_endpoint}/download/storage/v1{blob.path}"
@@ -92,7 +92,7 @@ class RangeReader:
         return email.utils.parsedate_to_datetime(date).timestamp()
 
     def _date(self) -> str | None:
-        with self._session.get(self._about_url, timeout=TIMEOUT) as response:
+        with self._session.get(self._about_url, timeout=self._timeout) as response:
             if response.status_code not in (200, 404):
                 raise from_http_response(response)
             return response.headers.get("Date")
@@ -109,7 +109,7 @@ class RangeReader:
         if self._generation is not None:
             params["generation"] = self._generation
         with self._session.get(
-            self._url, params=params, headers=headers, timeout=TIMEOUT, stream=True
+            self._url, params=params, headers=headers, timeout=self._timeout, stream=True
         ) as response:
             total = _total(response.status_code, response.headers.get("Content-Range"))
             if response.status_code == 416 and total is not None:

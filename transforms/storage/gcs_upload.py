@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from google.api_core.exceptions import PreconditionFailed
-from google.api_core.retry import Retry
 from google.cloud.storage import Blob
 from google.cloud.storage.exceptions import DataCorruption
 
-from transforms.storage.gcs_client import TIMEOUT
+from transforms.storage.gcs_client import Patience
 from transforms.storage.interface import StorageError
 
 _CHUNK_BYTES = 16 << 20
@@ -25,14 +24,14 @@ _WRITER = "beam-curate-writer"
 _ATTEMPTS = 3
 
 
-def upload(blob: Blob, data: bytes | Path, *, generation: int | None, retry: Retry) -> bool:
+def upload(blob: Blob, data: bytes | Path, *, generation: int | None, patience: Patience) -> bool:
     """Store ``data`` whole; return whether it was stored.
 
     Args:
         blob: Where.
         data: Bytes, or a local file.
         generation: Which one is replaced, 0: there must be none, None: whatever is there.
-        retry: What is tried again, and for how long.
+        patience: How long each request is waited for.
 
     Raises:
         StorageError: The local file cannot be read.
@@ -49,15 +48,14 @@ def upload(blob: Blob, data: bytes | Path, *, generation: int | None, retry: Ret
                     size=num_bytes,
                     content_type="application/octet-stream",
                     if_generation_match=generation,
-                    timeout=TIMEOUT,
-                    retry=retry,
+                    **patience.options,
                 )
                 return True
             except PreconditionFailed:
                 if generation is None:
                     raise
                 # An answer may be lost and the request sent again: to what it has made itself.
-                return _writer(blob, retry) == writer
+                return _writer(blob, patience) == writer
             except DataCorruption:
                 # Other bytes arrived than were sent; Google's client has removed them.
                 if attempt == _ATTEMPTS - 1:
@@ -65,8 +63,8 @@ def upload(blob: Blob, data: bytes | Path, *, generation: int | None, retry: Ret
     raise AssertionError("unreachable")
 
 
-def _writer(blob: Blob, retry: Retry) -> str | None:
-    found = blob.bucket.get_blob(blob.name, timeout=TIMEOUT, retry=retry)
+def _writer(blob: Blob, patience: Patience) -> str | None:
+    found = blob.bucket.get_blob(blob.name, **patience.options)
     return None if found is None else (found.metadata or {}).get(_WRITER)
 
 

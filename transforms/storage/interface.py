@@ -109,7 +109,11 @@ class Storage(Protocol):
         ...
 
     def delete_many(self, uris: Iterable[str]) -> None:
-        """Remove many objects, in the order given, in as few requests as the store allows."""
+        """Remove many objects, in as few requests as the store allows.
+
+        Of those in one request (up to a thousand) any may go first, also when only some can be
+        removed; where an order matters, each group that is first has a call of its own.
+        """
         ...
 
     def clock(self, uri: str) -> float:
@@ -128,5 +132,10 @@ class Storage(Protocol):
         ...
 
     def local_file(self, uri: str, scratch: Path) -> AbstractContextManager[Path]:
-        """Return a context with a local path to read: the file itself, or a copy in scratch."""
+        """Return a context with a local path to read: the file itself, or a copy in scratch.
+
+        Raises:
+            StorageError: The object cannot be read.
+            ScratchError: The copy cannot be written.
+        """
         ...

@@ -23,7 +23,10 @@ def storage_for(uri: str) -> Storage:
 
 
 def hasty_storage_for(uri: str) -> Storage:
-    """Return the same, but where a store does not answer it gives up after about ten seconds."""
+    """Return the same, but a request that is not answered gives up after about twenty seconds.
+
+    A store that is slow has ten seconds for each answer; a second attempt may take as long.
+    """
     return _storage(uri, hasty=True)
 
 

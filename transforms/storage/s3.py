@@ -15,14 +15,16 @@ from transforms.storage.block_reader import BlockReader
 from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.routes import StorageRoute
-from transforms.storage.s3_body import PinnedObject, download, read_whole, told
+from transforms.storage.s3_body import PinnedObject, download, read_whole, told, wait_after
 from transforms.storage.s3_client import client_for
-from transforms.storage.s3_errors import file_errors, http_status, named_errors
+from transforms.storage.s3_errors import file_errors, http_status, named_errors, refused_delete
+from transforms.storage.s3_head import head
 from transforms.storage.s3_upload import Upload
+from transforms.storage.scratch_copy import remove_copy
 from transforms.storage.uris import bucket_and_key, join
 
 _DELETE_AT_ONCE = 1000
-_DELETE_ATTEMPTS = 3
+_DELETE_ATTEMPTS = 5
 
 
 class S3Storage:
@@ -30,7 +32,7 @@ class S3Storage:
 
     Args:
         route: Profile and credentials file; the client is made when it is first needed.
-        hasty: Whether requests give up after a few seconds.
+        hasty: Whether a request gives up after about twenty seconds.
     """
 
     def __init__(self, route: StorageRoute, *, hasty: bool = False) -> None:
@@ -60,7 +62,7 @@ class S3Storage:
     def stat(self, uri: str) -> ObjectStat:
         """Return size, ETag as the version, and the store's time."""
         with self._errors(uri):
-            found = self._client.head_object(**_where(uri))
+            found = head(self._client, **_where(uri))
         return ObjectStat(
             uri=uri,
             num_bytes=told(found, "ContentLength", uri),
@@ -94,6 +96,13 @@ class S3Storage:
     def create_if_absent(self, uri: str, data: bytes | Path) -> bool:
         """Store ``data`` unless an object is there; the store decides between two writers."""
         return self._store(uri, data, {"IfNoneMatch": "*"})
+
+    def create_in_parts_if_absent(self, uri: str, data: bytes) -> bool:
+        """Do as ``create_if_absent`` does with a large file, whatever the size; for checks."""
+        with self._errors(uri):
+            condition = {"IfNoneMatch": "*"}
+            upload = Upload(self._client, *bucket_and_key(uri), condition, in_parts=True)
+            return upload.store(data)
 
     def replace_if(self, uri: str, data: bytes, version: str) -> bool:
         """Replace the object if it still has the ETag ``version``."""
@@ -129,7 +138,7 @@ class S3Storage:
             self._client.delete_object(**_where(uri))
 
     def delete_many(self, uris: Iterable[str]) -> None:
-        """Remove objects, a thousand per request."""
+        """Remove objects, a thousand per request; the store takes those of one in any order."""
         waiting = iter(uris)
         while some := _next_batch(waiting):
             buckets = {bucket_and_key(uri)[0] for uri in some}
@@ -142,7 +151,7 @@ class S3Storage:
 
         with self._errors(uri):
             try:
-                answer = self._client.head_object(**_where(uri))
+                answer = head(self._client, **_where(uri))
             except ClientError as error:
                 if http_status(error) != 404:
                     raise
@@ -166,12 +175,11 @@ class S3Storage:
         """Download the object into scratch; remove the copy at the context's end."""
         path = scratch / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}-{_tail(uri)}"
         try:
-            with self._errors(uri), file_errors(f"{uri}: cannot be copied to {scratch}"):
-                scratch.mkdir(parents=True, exist_ok=True)
-                download(self._client, *bucket_and_key(uri), str(path))
+            with self._errors(uri):
+                download(self._client, *bucket_and_key(uri), path)
             yield path
         finally:
-            path.unlink(missing_ok=True)
+            remove_copy(path)
 
     @property
     def _client(self) -> Any:
@@ -191,7 +199,9 @@ class S3Storage:
 
     def _delete(self, bucket: str, uris: Sequence[str]) -> None:
         keys = [bucket_and_key(uri)[1] for uri in uris]
-        for _ in range(_DELETE_ATTEMPTS):
+        for attempt in range(_DELETE_ATTEMPTS):
+            if attempt:
+                wait_after(attempt)
             with self._errors(uris[0]):
                 answer = self._client.delete_objects(
                     Bucket=bucket,
@@ -201,11 +211,9 @@ class S3Storage:
             if not refused:
                 return
             keys = [one["Key"] for one in refused]
-        code = refused[0].get("Code", "")
-        raise StorageError(
-            f"{join(f's3://{bucket}', keys[0])} and {len(keys) - 1} others (profile "
-            f"{self._route.profile}): cannot be deleted: {code}"
-        )
+        place = f"{join(f's3://{bucket}', keys[0])} and {len(keys) - 1} others"
+        place += f" (bucket {bucket}, profile {self._route.profile})"
+        raise refused_delete(place, str(refused[0].get("Code", "")))
 
 
 def _next_batch(uris: Iterator[str]) -> list[str]:

@@ -6,10 +6,13 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from transforms.storage.interface import StorageError, StoreAwayError, TooLargeError
 from transforms.storage.s3_errors import error_code, http_status
+from transforms.storage.s3_head import head as head_object
+from transforms.storage.scratch_copy import ScratchCopy
 
 CHUNK_BYTES = 1 << 20
 MAX_BREAKS = 8
@@ -91,7 +94,7 @@ class PinnedObject:
                     raise StoreAwayError(
                         f"{self._name}: the answer broke off {num_breaks} times at byte {position}"
                     ) from broke
-                _wait(num_breaks)
+                wait_after(num_breaks)
 
     def _get(self, position: int, end: int | None) -> dict[str, Any] | None:
         """Ask for ``[position, end)``; None: the object ends before."""
@@ -133,7 +136,7 @@ class PinnedObject:
                     # Some of boto3's own are of this kind too, and have been tried again.
                     raise
                 broke = error
-                _wait(num_breaks)
+                wait_after(num_breaks)
         raise StoreAwayError(
             f"{self._name}: the answer broke off {MAX_BREAKS} times ({type(broke).__name__})"
         ) from None
@@ -162,8 +165,8 @@ class PinnedObject:
 
     def _asked_size(self) -> int:
         pinned = {} if self._etag is None else {"IfMatch": self._etag}
-        head = self._client.head_object(Bucket=self._bucket, Key=self._key, **pinned)
-        return int(told(head, "ContentLength", self._name))
+        found = head_object(self._client, Bucket=self._bucket, Key=self._key, **pinned)
+        return int(told(found, "ContentLength", self._name))
 
 
 def told(answer: Mapping[str, Any], name: str, uri: str) -> Any:
@@ -199,11 +202,11 @@ def read_whole(client: Any, bucket: str, key: str, *, most: int | None = None) -
     )
 
 
-def download(client: Any, bucket: str, key: str, path: str) -> None:
+def download(client: Any, bucket: str, key: str, path: Path) -> None:
     """Write an object to a local file; what does not fit its checksum is read again.
 
     Raises:
-        OSError: The file cannot be written.
+        ScratchError: The file cannot be written.
         StorageError: The object never fits its checksum, or was replaced.
     """
     from botocore.exceptions import FlexibleChecksumError  # noqa: PLC0415
@@ -211,7 +214,7 @@ def download(client: Any, bucket: str, key: str, path: str) -> None:
     for _ in range(_WHOLE_ATTEMPTS):
         source = PinnedObject(client, bucket, key)
         try:
-            with open(path, "wb") as file:
+            with ScratchCopy(path, uri=f"s3://{bucket}/{key}") as file:
                 for chunk in source.whole():
                     file.write(chunk)
             return
@@ -228,6 +231,7 @@ def _body_errors() -> tuple[type[Exception], ...]:
     return (HTTPClientError, IncompleteReadError)
 
 
-def _wait(num_breaks: int) -> None:
-    longest = min(_MAX_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2**num_breaks)
+def wait_after(num_failures: int) -> None:
+    """Wait before the next attempt: longer each time, and so that many clients come apart."""
+    longest = min(_MAX_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2**num_failures)
     time.sleep(random.uniform(longest / 2, longest))

@@ -20,8 +20,10 @@ READ_SECONDS = 20
 """A connection that is silent for so long is given up and the request is sent again."""
 MAX_ATTEMPTS = 8
 """Of one request; with boto3's own waits between them a store may be away for half a minute."""
-HASTY_SECONDS = 3
-HASTY_ATTEMPTS = 3
+HASTY_CONNECT_SECONDS = 3
+HASTY_READ_SECONDS = 10
+"""A store that works may take seconds for an answer."""
+HASTY_ATTEMPTS = 2
 MAX_CONNECTIONS = 32
 _making = threading.Lock()
 
@@ -31,7 +33,7 @@ def client_for(route: StorageRoute, *, hasty: bool = False) -> Any:
 
     Args:
         route: The route.
-        hasty: Whether it gives up after a few seconds, to tell people early.
+        hasty: Whether a request gives up after about twenty seconds, to tell people early.
 
     Raises:
         PreflightError: There is no such profile, or its credentials file cannot be read.
@@ -62,8 +64,8 @@ def make_client(access: S3Access, *, hasty: bool = False) -> Any:
     attempts = HASTY_ATTEMPTS if hasty else MAX_ATTEMPTS
     config = Config(
         signature_version="s3v4",
-        connect_timeout=HASTY_SECONDS if hasty else CONNECT_SECONDS,
-        read_timeout=HASTY_SECONDS if hasty else READ_SECONDS,
+        connect_timeout=HASTY_CONNECT_SECONDS if hasty else CONNECT_SECONDS,
+        read_timeout=HASTY_READ_SECONDS if hasty else READ_SECONDS,
         max_pool_connections=MAX_CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": attempts},
         tcp_keepalive=True,

@@ -32,10 +32,13 @@ _CURES = {
     "PermanentRedirect": "the bucket is in another region; set the profile's region",
     "IllegalLocationConstraintException": "the region is wrong; set the profile's region",
     "301": "the bucket is in another region; set the profile's region",
+    "400": "the store does not say why; are credentials and region right, has the token expired?",
     "SlowDown": "the store asks for fewer requests; run again later, or with fewer workers",
     "NotImplemented": "the store cannot do this; see docs/object-stores.md for what is needed",
     "KMS.DisabledException": "the bucket's encryption key is disabled",
 }
+_TROUBLE = "the store has trouble; run again later"
+_REFUSES = "the store refuses"
 _WHAT = {
     "NoCredentialsError": "there are no credentials; see docs/object-stores.md",
     "PartialCredentialsError": "the credentials lack a key; see docs/object-stores.md",
@@ -57,6 +60,8 @@ _AWAY = frozenset(
         "RequestTimeTooSkewed",
         "NoSuchBucket",
         "SlowDown",
+        "InternalError",
+        "ServiceUnavailable",
     }
 )
 """Codes that say nothing about one object: they would be the answer to any request."""
@@ -114,6 +119,14 @@ def error_code(error: ClientError) -> str:
     return code or str(http_status(error))
 
 
+def refused_delete(place: str, code: str) -> CurateError:
+    """Return the error for objects that a store has not deleted, with this code for the first."""
+    is_away = code in _AWAY
+    cure = _CURES.get(code, _TROUBLE if is_away else _REFUSES)
+    message = f"{place}: cannot be deleted: {code}: {cure}"
+    return StoreAwayError(message) if is_away else StorageError(message)
+
+
 def http_status(error: ClientError) -> int:
     """Return the HTTP status of a refusal, 0 when there is none."""
     metadata: dict[str, Any] = dict(error.response.get("ResponseMetadata", {}))
@@ -124,10 +137,13 @@ def _refusal(place: str, error: ClientError) -> CurateError:
     code, status = error_code(error), http_status(error)
     if code in _NOT_FOUND:
         return NotFoundError(f"{place}: no such object")
-    default = "the store has trouble; run again later" if status >= 500 else "the store refuses"
-    cure = _CURES.get(code) or _CURES.get(str(status), default)
+    default = _TROUBLE if status >= 500 else _REFUSES
+    # Other codes of HTTP 400 say more than its cure does.
+    cure = _CURES.get(code) or (default if status == 400 else _CURES.get(str(status), default))
     message = f"{place}: {error.operation_name}: HTTP {status} {code}: {cure}"
-    is_away = code in _AWAY or status in (301, 429) or status >= 500
+    # Without a body nothing says that it is about this object: see s3_head.
+    is_bare = code == "400" and error.operation_name == "HeadObject"
+    is_away = is_bare or code in _AWAY or status in (301, 429) or status >= 500
     return StoreAwayError(message) if is_away else StorageError(message)
 
 

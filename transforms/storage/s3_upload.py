@@ -7,14 +7,16 @@ Each object therefore carries a name of the write that made it, ``x-amz-meta-wri
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from transforms.storage.s3_errors import error_code, http_status
+from transforms.storage.s3_head import head
 
 PUT_BYTES = 64 << 20
 """Larger files go in parts: one is sent again when the connection breaks, not the whole file."""
@@ -33,14 +35,22 @@ class Upload:
         bucket: Its bucket.
         key: Its key.
         condition: ``IfNoneMatch`` or ``IfMatch`` with its value; empty: whatever is there.
+        in_parts: Whether it goes in parts however small it is.
     """
 
     def __init__(
-        self, client: Any, bucket: str, key: str, condition: dict[str, str] | None = None
+        self,
+        client: Any,
+        bucket: str,
+        key: str,
+        condition: dict[str, str] | None = None,
+        *,
+        in_parts: bool = False,
     ) -> None:
         self._client = client
         self._where = {"Bucket": bucket, "Key": key}
         self._condition = condition or {}
+        self._in_parts = in_parts
         self._token = uuid.uuid4().hex
 
     def store(self, data: bytes | Path) -> bool:
@@ -69,20 +79,26 @@ class Upload:
         raise AssertionError("unreachable")
 
     def _send(self, data: bytes | Path) -> None:
-        metadata = {WRITER: self._token}
         if isinstance(data, bytes):
-            self._client.put_object(**self._where, Body=data, Metadata=metadata, **self._condition)
+            if self._in_parts:
+                self._send_parts(io.BytesIO(data), len(data))
+            else:
+                self._put(data)
             return
         num_bytes = data.stat().st_size
-        if num_bytes > PUT_BYTES:
-            self._send_parts(data, num_bytes)
-            return
         with data.open("rb") as file:
-            self._client.put_object(**self._where, Body=file, Metadata=metadata, **self._condition)
+            if self._in_parts or num_bytes > PUT_BYTES:
+                self._send_parts(file, num_bytes)
+            else:
+                self._put(file)
 
-    def _send_parts(self, path: Path, num_bytes: int) -> None:
+    def _put(self, body: bytes | BinaryIO) -> None:
+        metadata = {WRITER: self._token}
+        self._client.put_object(**self._where, Body=body, Metadata=metadata, **self._condition)
+
+    def _send_parts(self, file: BinaryIO, num_bytes: int) -> None:
         part_bytes = max(PART_BYTES, math.ceil(num_bytes / MAX_PARTS))
-        with self._multipart() as upload_id, path.open("rb") as file:
+        with self._multipart() as upload_id:
             parts = []
             for number in range(1, math.ceil(num_bytes / part_bytes) + 1):
                 answer = self._client.upload_part(
@@ -93,12 +109,22 @@ class Upload:
                 )
                 checksums = {name: answer[name] for name in answer if name == "ChecksumCRC32"}
                 parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
+            self._complete(upload_id, parts)
+
+    def _complete(self, upload_id: str, parts: list[dict[str, Any]]) -> None:
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        try:
             self._client.complete_multipart_upload(
                 **self._where,
                 UploadId=upload_id,
                 MultipartUpload={"Parts": parts},
                 **self._condition,
             )
+        except ClientError as error:
+            # Sent again after its answer was lost, it meets an upload that is complete and gone.
+            if error_code(error) != "NoSuchUpload" or not self._is_own():
+                raise
 
     @contextlib.contextmanager
     def _multipart(self) -> Iterator[str]:
@@ -125,9 +151,9 @@ class Upload:
         from botocore.exceptions import ClientError  # noqa: PLC0415
 
         try:
-            head = self._client.head_object(**self._where)
+            found = head(self._client, **self._where)
         except ClientError as error:
             if http_status(error) == 404:
                 return False
             raise
-        return bool(head.get("Metadata", {}).get(WRITER) == self._token)
+        return bool(found.get("Metadata", {}).get(WRITER) == self._token)
