@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beam_pipeline.auto_options import resolve_auto
@@ -21,6 +20,7 @@ from beam_pipeline.progress_display import ProgressDisplay
 from beam_pipeline.routes import open_stores
 from beam_pipeline.run_place import RunPlace, remove_shared, shared_folder
 from beam_pipeline.store_checks import check_stores
+from runners.boot_checks import is_visible
 from runners.chosen import chosen
 from runners.interface import Job, Runner
 from transforms.layout import lease_uri
@@ -132,16 +132,13 @@ def lease_uris(config: AnyConfig) -> list[str]:
 
 def _job(config: AnyConfig, place: RunPlace, leases: list[str], lost: threading.Event) -> Job:
     """Return what a runner on other machines needs to know."""
-    inputs: list[str] = []
-    if not isinstance(config, ShardConfig) and Path(str(config.input.input_video_path)).exists():
-        inputs.append(absolute(str(config.input.input_video_path)))
     counted = TotalsReader(place.progress_folder)
     return Job(
         place.run_id,
         scratch_path=str(scratch_root(config.run.scratch_path))
         if config.run.scratch_path
         else None,
-        visible=(*leases, *inputs),
+        visible=(*leases, *_visible_inputs(config, place)),
         stall_seconds=config.execution.stall_minutes * 60,
         worker_python=config.execution.worker_python,
         reports=place.reports,
@@ -149,6 +146,18 @@ def _job(config: AnyConfig, place: RunPlace, leases: list[str], lost: threading.
         environment={FSYNC: os.environ[FSYNC], **routes_variable()},
         progress=lambda: sum(counted.read().values()),
     )
+
+
+def _visible_inputs(config: AnyConfig, place: RunPlace) -> list[str]:
+    """Return what workers on other machines must be able to read as this one is."""
+    if place.shared == str(place.scratch):
+        return []
+    if isinstance(config, ShardConfig):
+        uri = absolute(str(config.sharding.input_clip_path))
+    else:
+        uri = absolute(str(config.input.input_video_path))
+    # A source may be gone when all is cut from it.
+    return [uri] if is_visible(uri) else []
 
 
 @contextlib.contextmanager

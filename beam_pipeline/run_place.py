@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from transforms.storage.interface import StorageError
+from transforms.storage.interface import StorageError, StoreAwayError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, scheme_of
 
@@ -82,7 +82,7 @@ def remove_shared(lease: str) -> None:
     try:
         for stat in list(storage.list(folders)):
             storage.delete(stat.uri)
-    except StorageError as error:
+    except (StorageError, StoreAwayError) as error:
         # They are hidden and do no harm; the next run removes them.
         _logger.warning("counters of a run could not be removed: %s", error)
 

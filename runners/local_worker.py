@@ -68,7 +68,7 @@ def serve(level: str) -> None:
         sys.stderr = _WithoutTracebacks(sys.stderr)
     for package in ("transforms", "runners"):
         logging.getLogger(package).setLevel(number)
-    _count_at_bundle_ends()
+    count_at_bundle_ends()
     try:
         sdk_worker_main.main([])
     except grpc.RpcError:
@@ -77,7 +77,7 @@ def serve(level: str) -> None:
         os._exit(1)
 
 
-def _count_at_bundle_ends() -> None:
+def count_at_bundle_ends() -> None:
     """Write what a bundle counted before the runner hears of its end.
 
     The run reads the counters when it has heard of the last one, and its workers are killed then.
@@ -91,7 +91,7 @@ def _count_at_bundle_ends() -> None:
         flush_counts()
         return response
 
-    sdk_worker.SdkWorker.process_bundle = counted
+    sdk_worker.SdkWorker.process_bundle = counted  # type: ignore[method-assign, assignment]
 
 
 def _follow_driver() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from transforms.errors import CurateError
 from transforms.json_files import read_json_if_there, write_json
-from transforms.storage.interface import StorageError
+from transforms.storage.interface import StorageError, StoreAwayError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, scheme_of
 
@@ -97,11 +97,14 @@ class Counters:
 
     def _write(self) -> None:
         self._stop_timer()
-        if not self._waiting:
+        if not self._has_unwritten():
             return
         self._store(dict(self._waiting))
         self._waiting.clear()
         self._written_at = time.monotonic()
+
+    def _has_unwritten(self) -> bool:
+        return bool(self._waiting)
 
     def _store(self, deltas: dict[str, float]) -> None:
         path = Path(self.folder) / self._name
@@ -125,12 +128,19 @@ class StoredCounters(Counters):
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
         self._totals: dict[str, float] = {}
+        self._is_behind = False
+        """Whether the object lacks totals, because the store was away."""
+
+    def _has_unwritten(self) -> bool:
+        return self._is_behind or super()._has_unwritten()
 
     def _store(self, deltas: dict[str, float]) -> None:
         add_totals(self._totals, deltas)
+        self._is_behind = True
         # A store that is away for a moment ends no run: the next totals hold these too.
-        with contextlib.suppress(StorageError):
+        with contextlib.suppress(StorageError, StoreAwayError):
             write_json(join(self.folder, self._name), self._totals)
+            self._is_behind = False
 
 
 _counters: dict[str, Counters] = {}
@@ -189,7 +199,10 @@ class TotalsReader:
         self._totals: dict[str, float] = {}
 
     def read(self) -> dict[str, float]:
-        """Return the totals so far; empty while there is no file."""
+        """Return the totals so far; empty while there is no file.
+
+        Those of a store are as they were read last: every ten seconds, and when it was not away.
+        """
         if scheme_of(self._uri):
             return self._read_stored()
         for path in sorted(self._folder.glob("*.jsonl")):
@@ -205,11 +218,17 @@ class TotalsReader:
 
     def _read_stored(self) -> dict[str, float]:
         if time.monotonic() - self._read_at >= READ_EVERY_SECONDS:
-            totals: dict[str, float] = {}
-            for stat in storage_for(self._uri).list(self._uri):
-                add_totals(totals, read_json_if_there(stat.uri) or {})
-            self._totals, self._read_at = totals, time.monotonic()
+            with contextlib.suppress(StorageError, StoreAwayError):
+                self._totals = _stored_totals(self._uri)
+            self._read_at = time.monotonic()
         return dict(self._totals)
+
+
+def _stored_totals(folder: str) -> dict[str, float]:
+    totals: dict[str, float] = {}
+    for stat in storage_for(folder).list(folder):
+        add_totals(totals, read_json_if_there(stat.uri) or {})
+    return totals
 
 
 def add_totals(totals: dict[str, float], more: dict[str, float]) -> None:
@@ -229,5 +248,10 @@ def add_totals(totals: dict[str, float], more: dict[str, float]) -> None:
 
 
 def read_totals(folder: str) -> dict[str, float]:
-    """Return the sum of all counters' files in ``folder``."""
-    return TotalsReader(folder).read()
+    """Return the sum of all counters' files in ``folder``.
+
+    Raises:
+        StorageError: They cannot be read.
+        StoreAwayError: The store cannot be reached, or refuses everything.
+    """
+    return _stored_totals(folder) if scheme_of(folder) else TotalsReader(folder).read()
