@@ -84,6 +84,7 @@ memory=${BC_TASKMANAGER_MEMORY:-$((1280 + 192 * slots))m}
 cp -- "$flink"/conf/log4j*.properties "$own/conf/"
 # Java 17 needs the --add-opens that Flink ships in its own configuration.
 opens=$(sed -n 's/^ *\(env\.java\.opts\.\)\{0,1\}all: *\(--add.*\)/\2/p' "$flink/conf/config.yaml" | head -n 1)
+# The JobManager hands a job's files to itself by "localhost": its bind-host cannot be $address.
 # A key given by --flink_conf takes the place of ours: Flink refuses a key that stands twice.
 awk -F ': ' '{ if (!($1 in line)) keys[++count] = $1; line[$1] = $0 }
   END { for (i = 1; i <= count; i++) if (keys[i]) print line[keys[i]] }' > "$own/conf/config.yaml" <<YAML
@@ -92,7 +93,7 @@ env.java.opts.taskmanager: "-XX:+ExitOnOutOfMemoryError"
 env.java.opts.jobmanager: "-XX:+ExitOnOutOfMemoryError"
 jobmanager.rpc.address: "$address"
 jobmanager.rpc.port: ${ports[0]}
-jobmanager.bind-host: "$address"
+jobmanager.bind-host: "0.0.0.0"
 jobmanager.memory.process.size: "$BC_JOBMANAGER_MEMORY"
 jobmanager.execution.failover-strategy: region
 taskmanager.bind-host: "0.0.0.0"
