@@ -13,6 +13,7 @@ from transforms.json_files import read_json
 from transforms.layout import PROCESSED_CHUNKS
 from transforms.records import Video
 from transforms.section import Section, option
+from transforms.storage.ahead import read_ahead
 from transforms.storage.interface import ObjectStat, Storage
 from transforms.storage.open_storage import storage_for
 from transforms.storage.plain_names import one_line, shown
@@ -137,7 +138,7 @@ def iter_videos(config: VideoInput, notes: InputNotes, output: str = "") -> Iter
     listed = None
     if config.input_video_list_json_path:
         listed = _listed_paths(config, root)
-        stats = _stats(listed, storage, notes)
+        stats = _stats(listed, root, notes)
     elif root != uri:
         stats = iter([storage.stat(uri)])
     else:
@@ -156,11 +157,11 @@ def iter_videos(config: VideoInput, notes: InputNotes, output: str = "") -> Iter
             yield Video(uri=stat.uri, rel=rel, source_id=source_id, num_bytes=stat.num_bytes)
 
 
-def _stats(paths: list[str], storage: Storage, notes: InputNotes) -> Iterator[ObjectStat]:
-    for path in paths:
-        stat = storage.stat(path)
-        # A pipe would block whoever opens it.
-        if storage.exists(path):
+def _stats(paths: list[str], root: str, notes: InputNotes) -> Iterator[ObjectStat]:
+    storage = storage_for(root)
+    for path, stat in zip(paths, read_ahead(storage.stat, paths, root), strict=True):
+        # A pipe would block whoever opens it. Stores have none, and would be asked once more.
+        if scheme_of(path) or storage.exists(path):
             yield stat
         else:
             notes.report(path, "is not a regular file")
