@@ -11,7 +11,7 @@ import pytest
 from make_video import VideoSpec, make_video
 from store_servers import S3Server
 from store_worlds import KINDS, Store, gcs_behind_proxy, s3_behind_proxy
-from wrong_use import QUICK, use
+from wrong_use import use
 
 from transforms.clips.source_copies import drop_idle, local_source
 from transforms.storage.interface import StorageError
@@ -20,6 +20,12 @@ from transforms.storage.scratch_copy import ScratchError
 pytestmark = pytest.mark.store
 
 DISK_BYTES = 256 << 10
+SHOTS = (
+    *("--splitting_algorithm", "content", "--transnetv2_min_length_s", "0.2"),
+    *("--transnetv2_min_length_frames", "0", "--content_threshold", "255"),
+    *("--clip_re_chunk_size", "1", "--no-predict"),
+)
+"""A video that cannot be read is a failure of this video while shots are found."""
 
 
 @pytest.fixture(params=KINDS)
@@ -108,8 +114,8 @@ def test_a_run_ends_and_no_video_has_failed(
         root = store.new_root()
         store.put(f"{root}/raw/a.mp4", video)
         where = ("--input_video_path", f"{root}/raw", "--output_clip_path", f"{root}/out")
-        ended = use(capsys, "split", *where, *QUICK, "--scratch_path", small_disk)
+        ended = use(capsys, "split", *where, *SHOTS, "--scratch_path", small_disk)
         assert ended.status == 1
         ended.told("scratch folder", str(small_disk), "No space left on device", "--scratch_path")
         assert [key for key in store.keys(root) if "/failures/" in key] == []
-        assert use(capsys, "split", *where, *QUICK).status == 0
+        assert use(capsys, "split", *where, *SHOTS).status == 0
