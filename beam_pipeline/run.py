@@ -138,7 +138,7 @@ def _job(config: AnyConfig, place: RunPlace, leases: list[str], lost: threading.
         scratch_path=str(scratch_root(config.run.scratch_path))
         if config.run.scratch_path
         else None,
-        visible=(*leases, *_visible_inputs(config, place)),
+        visible=(*leases, *visible_inputs(config, place)),
         stall_seconds=config.execution.stall_minutes * 60,
         worker_python=config.execution.worker_python,
         reports=place.reports,
@@ -148,7 +148,7 @@ def _job(config: AnyConfig, place: RunPlace, leases: list[str], lost: threading.
     )
 
 
-def _visible_inputs(config: AnyConfig, place: RunPlace) -> list[str]:
+def visible_inputs(config: AnyConfig, place: RunPlace) -> list[str]:
     """Return what workers on other machines must be able to read as this one is."""
     if place.shared == str(place.scratch):
         return []
