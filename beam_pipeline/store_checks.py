@@ -40,7 +40,7 @@ def check_stores(config: AnyConfig, *, writes: bool = True) -> None:
 
     Inputs are listed and one object is read; in outputs one object is listed, created, created
     again, whole and in parts, replaced, read and removed. Nothing is left behind. A store that does
-    not answer is given about twenty seconds.
+    not answer is given about half a minute.
 
     Args:
         config: The run's configuration; its routes are registered.

@@ -23,9 +23,9 @@ def storage_for(uri: str) -> Storage:
 
 
 def hasty_storage_for(uri: str) -> Storage:
-    """Return the same, but a request that is not answered gives up after about twenty seconds.
+    """Return the same, but a request that is not answered gives up after about half a minute.
 
-    A store that is slow has ten seconds for each answer; a second attempt may take as long.
+    A store that is slow has ten seconds for each answer, and up to three attempts.
     """
     return _storage(uri, hasty=True)
 

@@ -32,7 +32,7 @@ class S3Storage:
 
     Args:
         route: Profile and credentials file; the client is made when it is first needed.
-        hasty: Whether a request gives up after about twenty seconds.
+        hasty: Whether a request gives up after about half a minute.
     """
 
     def __init__(self, route: StorageRoute, *, hasty: bool = False) -> None:

@@ -23,7 +23,8 @@ MAX_ATTEMPTS = 8
 HASTY_CONNECT_SECONDS = 3
 HASTY_READ_SECONDS = 10
 """A store that works may take seconds for an answer."""
-HASTY_ATTEMPTS = 2
+HASTY_ATTEMPTS = 3
+"""A store that works may be busy twice in a row."""
 MAX_CONNECTIONS = 32
 _making = threading.Lock()
 
@@ -33,7 +34,7 @@ def client_for(route: StorageRoute, *, hasty: bool = False) -> Any:
 
     Args:
         route: The route.
-        hasty: Whether a request gives up after about twenty seconds, to tell people early.
+        hasty: Whether a request gives up after about half a minute, to tell people early.
 
     Raises:
         PreflightError: There is no such profile, or its credentials file cannot be read.
