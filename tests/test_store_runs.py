@@ -198,7 +198,7 @@ def test_under_every_fault_nothing_is_lost_and_nothing_is_double(
     store.proxy.clear()
     faults = (*COMMON_FAULTS, *OWN_FAULTS[store.kind])
     # Not in the first seconds: a store in trouble at the start is told soon, not waited for.
-    before = {READS: 12, WRITES: 12, ".": 25}
+    before = {READS: 16, WRITES: 18, ".": 37}
     rules = [
         store.proxy.add(match, fault, count=None, every=every, skip=before.get(match, 0))
         for match, fault, every in faults

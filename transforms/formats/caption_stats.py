@@ -1,4 +1,4 @@
-"""``caption_quality_stats.json`` and ``v0/all_window_captions.json`` (contract §1.16, Appendix A)."""
+"""Files about captions: ``caption_quality_stats.json`` and ``v0/all_window_captions.json``."""
 
 from __future__ import annotations
 
