@@ -1,7 +1,7 @@
 """Where the files of a clip lie in a worker's scratch folder, and how many bytes they take.
 
-Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``, ``previews/`` and ``windows/`` beside it. A scratch
-folder belongs to one pool of children; two pools that cut the same clip never meet.
+Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``, ``previews/`` and ``windows/`` beside it. A
+scratch folder belongs to one pool of children; two pools that cut the same clip never meet.
 """
 
 from __future__ import annotations
