@@ -14,7 +14,7 @@ from beam_pipeline.config import (
 )
 from transforms.errors import UsageError
 from transforms.section import Section
-from transforms.storage.uris import absolute, join
+from transforms.storage.uris import absolute, bucket_and_key, join, scheme_of
 
 SectionType = TypeVar("SectionType", bound=Section)
 _VERSION_FOLDER = re.compile(r"v\d+")
@@ -115,13 +115,26 @@ def _curate_paths(config: CurateConfig) -> Section:
 def default_dataset_path(output_clip_path: str) -> str:
     """Return where ``curate`` writes the data set when nobody says where.
 
+    Raises:
+        UsageError: The output is a whole bucket, beside which there is nothing.
+
     Example:
         >>> default_dataset_path("s3://b/set/processed_data/v0"), default_dataset_path("/a/out/")
         ('s3://b/set/webdataset', '/a/webdataset')
+        >>> default_dataset_path("s3://b/v0")
+        's3://b/webdataset'
     """
-    parts = absolute(output_clip_path).rstrip("/").split("/")
-    depth = 2 if _VERSION_FOLDER.fullmatch(parts[-1]) else 1
-    return join("/".join(parts[:-depth]), "webdataset")
+    output = absolute(output_clip_path).rstrip("/")
+    scheme = scheme_of(output)
+    root = f"{scheme}://{bucket_and_key(output)[0]}" if scheme else ""
+    folders = output[len(root) :].strip("/").split("/")
+    if scheme and folders == [""]:
+        raise UsageError(
+            f"output_clip_path={output}: is a whole bucket, so there is no place beside it for the "
+            "dataset; name a folder in it, or give --output_dataset_path"
+        )
+    depth = 2 if _VERSION_FOLDER.fullmatch(folders[-1]) and len(folders) > 1 else 1
+    return join(root, *folders[:-depth], "webdataset")
 
 
 def updated(section: SectionType, **values: Any) -> SectionType:

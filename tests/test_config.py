@@ -296,10 +296,18 @@ def test_needed_paths() -> None:
         ("s3://b/set/processed_data/v0", "s3://b/set/webdataset"),
         ("s3://b/set/processed_data/v12/", "s3://b/set/webdataset"),
         ("/data/version1", "/data/webdataset"),
+        ("/v0", "/webdataset"),
+        ("s3://b/v0", "s3://b/webdataset"),
+        ("gs://b/out", "gs://b/webdataset"),
     ],
 )
 def test_default_place_of_the_data_set(output: str, dataset: str) -> None:
     assert default_dataset_path(output) == dataset
+
+
+def test_a_whole_bucket_has_no_place_beside_it() -> None:
+    with pytest.raises(UsageError, match="whole bucket"):
+        default_dataset_path("s3://b/")
 
 
 def test_curate_shards_what_it_splits() -> None:
