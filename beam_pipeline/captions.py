@@ -44,9 +44,15 @@ def caption_settings(config: SplitLike) -> CaptionSettings | None:
         PreflightError: Captions are asked for, and the engine is not there or does not answer.
     """
     wanted = config.captioning.generate_captions
-    if wanted == "auto":
-        return _settings(config) if captions_here(config)[0] else None
-    return _settings(config) if wanted else None
+    if not wanted:
+        return None
+    try:
+        return _settings(config)
+    except PreflightError:
+        # What auto came to, and why, is told by captions_here.
+        if wanted == "auto":
+            return None
+        raise
 
 
 def caption_definition(config: SplitLike, settings: CaptionSettings) -> dict[str, Any]:

@@ -206,22 +206,33 @@ class Failure:
     message: str
 
 
+CaptionStatus = Literal["success", "truncated", "blocked", "error", "skipped"]
+"""Upstream's outcomes of a window (contract §1.14)."""
+CaptionReason = Literal["exception", "timeout"]
+"""Why there is no caption: upstream's two reasons."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionAnswer:
+    """What a caption model said of a window, or why it said nothing."""
+
+    status: CaptionStatus
+    text: str = ""
+    reason: CaptionReason | Literal[""] = ""
+    message: str = ""
+    """The error, for people; holds no secret."""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class WindowCaption:
-    """What a caption model said of one window of a clip."""
+    """The answer about one window of a clip."""
 
     start_frame: int
     """Half-open, ``[start_frame, end_frame)``."""
     end_frame: int
-    status: str
-    """``success``, ``truncated``, ``blocked``, ``error`` or ``skipped`` (contract §1.14)."""
-    text: str = ""
-    reason: str = ""
-    """``exception`` or ``timeout`` when there is no caption."""
-    message: str = ""
-    """The error, for people."""
-    prompt_tokens: int = 0
-    output_tokens: int = 0
+    answer: CaptionAnswer
 
 
 Outcome = Literal["pending", "rejected", "failed", "no_frames", "committed"]

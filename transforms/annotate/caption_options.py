@@ -27,7 +27,8 @@ class Captioning(Section):
     captioning_prompt_file: str | None = option(None)
     """Text file with a prompt of your own; excludes captioning_prompt_text."""
     captioning_sampling_fps: float = option(2.0, unit="frames per second", gt=0)
-    """Rate at which the model sees a window's frames."""
+    """Rate at which the model sees a window's frames; a served model takes the window's video and
+    samples by itself."""
     captioning_max_output_tokens: int = option(8192, unit="tokens")
     """Longest caption; negative: no limit."""
     api_caption_batch_size: int = option(8, unit="requests", ge=1)

@@ -14,11 +14,10 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
-from transforms.models.captions.engine import CaptionAnswer
 from transforms.models.captions.tickets import Ticket, take
 from transforms.models.exact_handler import ModelError
 from transforms.progress import count
-from transforms.records import Clip, ClipFile, WindowCaption
+from transforms.records import CaptionAnswer, Clip, ClipFile, WindowCaption
 from transforms.run_context import RunContext
 
 Answers = tuple["Future[CaptionAnswer]", ...]
@@ -97,22 +96,13 @@ class _CollectCaptions(beam.DoFn):
     def _captioned(self, clip: Clip, answers: list[CaptionAnswer]) -> Clip:
         assert isinstance(clip.file, ClipFile)
         captions = tuple(
-            WindowCaption(
-                window.start_frame,
-                window.end_frame,
-                answer.status,
-                answer.text,
-                answer.reason,
-                answer.message,
-                answer.prompt_tokens,
-                answer.output_tokens,
-            )
+            WindowCaption(window.start_frame, window.end_frame, answer)
             for window, answer in zip(clip.file.windows, answers, strict=True)
         )
         count(
             self._context.progress_folder,
             windows_captioned=len(captions),
-            caption_prompt_tokens=sum(caption.prompt_tokens for caption in captions),
-            caption_output_tokens=sum(caption.output_tokens for caption in captions),
+            caption_prompt_tokens=sum(answer.prompt_tokens for answer in answers),
+            caption_output_tokens=sum(answer.output_tokens for answer in answers),
         )
         return clip.updated(captions=captions)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from transforms.models.captions.engine import CAPTIONED
+from transforms.records import CaptionReason, CaptionStatus
 
-STATUSES = ("success", "truncated", "blocked", "error", "skipped")
-REASONS = ("exception", "timeout")
+STATUSES, REASONS = get_args(CaptionStatus), get_args(CaptionReason)
 FLAGS = ("flag_length_outlier", "flag_repetition", "flag_near_duplicate")
 SENTINEL = "unknown caption"
 """Upstream's text for a caption that failed."""

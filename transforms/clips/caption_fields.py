@@ -39,28 +39,28 @@ def caption_fields(clip: Clip, windows: list[dict[str, Any]], algorithm: str) ->
         "has_caption": any(text is not None for text in texts),
         "num_caption_windows": sum(text is not None for text in texts),
         "caption_quality_flags_enabled": True,
-        "total_prompt_tokens": sum(caption.prompt_tokens for caption in clip.captions),
-        "total_output_tokens": sum(caption.output_tokens for caption in clip.captions),
+        "total_prompt_tokens": sum(caption.answer.prompt_tokens for caption in clip.captions),
+        "total_output_tokens": sum(caption.answer.output_tokens for caption in clip.captions),
     }
 
 
 def _window_fields(caption: WindowCaption, algorithm: str, near: bool | None) -> dict[str, Any]:
     text = _text(caption)
     fields: dict[str, Any] = {
-        "caption_status": caption.status,
-        "caption_failure_reason": caption.reason or None,
-        f"{algorithm}_prompt_tokens": caption.prompt_tokens,
-        f"{algorithm}_output_tokens": caption.output_tokens,
+        "caption_status": caption.answer.status,
+        "caption_failure_reason": caption.answer.reason or None,
+        f"{algorithm}_prompt_tokens": caption.answer.prompt_tokens,
+        f"{algorithm}_output_tokens": caption.answer.output_tokens,
         "flag_length_outlier": None if text is None else is_length_outlier(text),
         "flag_repetition": None if text is None else is_repetitive(text),
         "flag_near_duplicate": near,
     }
     if text is not None:
         fields[f"{algorithm}_caption"] = text
-    if caption.message:
-        fields["caption_failure_message"] = caption.message
+    if caption.answer.message:
+        fields["caption_failure_message"] = caption.answer.message
     return fields
 
 
 def _text(caption: WindowCaption) -> str | None:
-    return caption.text if caption.status in CAPTIONED else None
+    return caption.answer.text if caption.answer.status in CAPTIONED else None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from transforms.errors import CurateError
+from transforms.records import CaptionAnswer, CaptionStatus
 
-CaptionStatus = Literal["success", "truncated", "blocked", "error", "skipped"]
-"""Upstream's outcomes of a window (contract §1.14)."""
 CAPTIONED: frozenset[CaptionStatus] = frozenset({"success", "truncated"})
 """Outcomes that count as captioned."""
 
@@ -27,20 +26,6 @@ class CaptionRequest:
     prompt: str
     mp4_path: str
     """The window's video, a local file."""
-
-
-@dataclass(frozen=True, slots=True)
-class CaptionAnswer:
-    """What became of a request."""
-
-    status: CaptionStatus
-    text: str = ""
-    reason: Literal["", "exception", "timeout"] = ""
-    """Why there is no caption: upstream's two reasons."""
-    message: str = ""
-    """The error, for people; holds no secret."""
-    prompt_tokens: int = 0
-    output_tokens: int = 0
 
 
 class CaptionEngine(Protocol):

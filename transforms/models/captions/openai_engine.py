@@ -12,8 +12,9 @@ import openai
 
 from transforms.models.api_access import ApiAccess
 from transforms.models.captions.backoff import wait_seconds
-from transforms.models.captions.engine import CaptionAnswer, CaptionRequest, EngineGoneError
+from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.settings import OpenAISettings
+from transforms.records import CaptionAnswer
 from transforms.storage.endpoints import shown_endpoint
 
 _TEMPORARY = (408, 409, 429)

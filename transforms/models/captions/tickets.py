@@ -7,7 +7,7 @@ import uuid
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from transforms.models.captions.engine import CaptionAnswer
+from transforms.records import CaptionAnswer
 
 
 @dataclass(frozen=True, slots=True)
