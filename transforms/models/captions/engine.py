@@ -18,14 +18,28 @@ class EngineGoneError(CurateError):
 
 
 @dataclass(frozen=True, slots=True)
+class FramesFile:
+    """The frames of a window that a model is to see, a local file."""
+
+    path: str
+    """``.npy``: uint8 RGB, shape (frames, height, width, 3)."""
+    numbers: tuple[int, ...]
+    """Their frame numbers, from the window's first frame, which is 0."""
+    fps: float
+    """Frames per second of the clip, not of the frames in the file."""
+
+
+@dataclass(frozen=True, slots=True)
 class CaptionRequest:
     """One window that is to get a caption."""
 
     request_id: str
     """``{clip id}_{first frame}_{last frame}``: for messages and records."""
     prompt: str
-    mp4_path: str
-    """The window's video, a local file."""
+    mp4_path: str | None = None
+    """The window's video, a local file; None: the engine sees frames, or text alone is asked."""
+    frames: FramesFile | None = None
+    """The window's frames; None: the engine takes the video, or text alone is asked."""
 
 
 class CaptionEngine(Protocol):

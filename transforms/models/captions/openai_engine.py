@@ -108,16 +108,12 @@ class OpenAIEngine:
 
 
 def _messages(request: CaptionRequest) -> list[dict[str, Any]]:
-    video = base64.b64encode(Path(request.mp4_path).read_bytes()).decode()
-    return [
-        {
-            "role": "user",
-            "content": [
-                {"type": "video_url", "video_url": {"url": f"data:video/mp4;base64,{video}"}},
-                {"type": "text", "text": request.prompt},
-            ],
-        }
-    ]
+    content: list[dict[str, Any]] = [{"type": "text", "text": request.prompt}]
+    if request.mp4_path is not None:
+        video = base64.b64encode(Path(request.mp4_path).read_bytes()).decode()
+        url = f"data:video/mp4;base64,{video}"
+        content.insert(0, {"type": "video_url", "video_url": {"url": url}})
+    return [{"role": "user", "content": content}]
 
 
 def _read(completion: Any) -> CaptionAnswer:
