@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from transforms.errors import PreflightError
-from transforms.models.captions.settings import EngineSettings, OpenAISettings
+from transforms.models.captions.settings import (
+    EngineSettings,
+    OpenAISettings,
+    TransformersSettings,
+)
+from transforms.models.captions.shared_engine import SharedEngine
 
 if TYPE_CHECKING:
     from transforms.models.captions.engine import CaptionEngine
@@ -17,14 +23,14 @@ class EngineSpec:
     """Which engine a worker loads."""
 
     kind: str
-    """``openai``."""
+    """``openai`` or ``transformers``."""
     settings: EngineSettings
     """Of that engine's own class."""
 
     @property
     def sees(self) -> Literal["mp4", "frames"]:
         """What its requests carry: the window's video, or frames sampled during the look."""
-        return "mp4"
+        return "frames" if isinstance(self.settings, TransformersSettings) else "mp4"
 
     def load(self) -> CaptionEngine:
         """Load the engine; only here its packages are imported.
@@ -32,13 +38,20 @@ class EngineSpec:
         Raises:
             PreflightError: Access, weights or packages are missing.
         """
-        if self.kind != "openai":
+        settings = self.settings
+        if isinstance(settings, TransformersSettings):
+            from transforms.models.captions.transformers_engine import (  # noqa: PLC0415
+                TransformersEngine,
+            )
+
+            load = functools.partial(TransformersEngine, settings)
+            return SharedEngine(settings, load, slots=settings.slots)
+        if not isinstance(settings, OpenAISettings):
             raise PreflightError(f"there is no engine {self.kind!r} for captions")
         from transforms.models.api_access import openai_access  # noqa: PLC0415
         from transforms.models.captions.openai_engine import OpenAIEngine  # noqa: PLC0415
 
-        assert isinstance(self.settings, OpenAISettings)
-        return OpenAIEngine(self.settings, openai_access("caption"))
+        return OpenAIEngine(settings, openai_access("caption"))
 
 
 @dataclass(frozen=True)
