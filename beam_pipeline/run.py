@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from beam_pipeline.auto_options import resolve_auto
+from beam_pipeline.caption_engines.local import check_device
 from beam_pipeline.config import AnyConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import check_detection, settle_splitting
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
@@ -113,6 +114,8 @@ def _checked(
     runner.preflight(beam_flags)
     config, splitting = settle_splitting(config)
     check_detection(config)
+    if runner.IS_LOCAL and not isinstance(config, ShardConfig):
+        check_device(config)
     resolved, lines = resolve_auto(config)
     for line in [*lines, *filter(None, [splitting])]:
         print(line, file=sys.stderr)
