@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from transforms.errors import PreflightError
+from transforms.models.captions.gemini_settings import GeminiSettings
+from transforms.models.captions.settings import EngineSettings, OpenAISettings
 
 if TYPE_CHECKING:
     from transforms.models.captions.engine import CaptionEngine
@@ -16,9 +18,14 @@ class EngineSpec:
     """Which engine a worker loads."""
 
     kind: str
-    """``openai``."""
-    settings: Any
+    """``openai`` or ``gemini``."""
+    settings: EngineSettings
     """Of that engine's own class."""
+
+    @property
+    def sees(self) -> Literal["mp4", "frames"]:
+        """What its requests carry: the window's video, or frames sampled during the look."""
+        return "mp4"
 
     def load(self) -> CaptionEngine:
         """Load the engine; only here its packages are imported.
@@ -26,12 +33,11 @@ class EngineSpec:
         Raises:
             PreflightError: Access, weights or packages are missing.
         """
-        if self.kind != "openai":
-            raise PreflightError(f"there is no engine {self.kind!r} for captions")
-        from transforms.models.api_access import openai_access  # noqa: PLC0415
-        from transforms.models.captions.openai_engine import OpenAIEngine  # noqa: PLC0415
-
-        return OpenAIEngine(self.settings, openai_access("caption"))
+        if self.kind == "openai":
+            return _openai(self.settings)
+        if self.kind == "gemini":
+            return _gemini(self.settings)
+        raise PreflightError(f"there is no engine {self.kind!r} for captions")
 
 
 @dataclass(frozen=True)
@@ -41,5 +47,24 @@ class CaptionSettings:
     engine: EngineSpec
     prompt: str
     """With placeholders."""
-    slots: int
-    """Requests that the engine works on at the same time."""
+
+    @property
+    def slots(self) -> int:
+        """Requests that the engine works on at the same time."""
+        return self.engine.settings.slots
+
+
+def _openai(settings: EngineSettings) -> CaptionEngine:
+    from transforms.models.api_access import openai_access  # noqa: PLC0415
+    from transforms.models.captions.openai_engine import OpenAIEngine  # noqa: PLC0415
+
+    assert isinstance(settings, OpenAISettings)
+    return OpenAIEngine(settings, openai_access("caption"))
+
+
+def _gemini(settings: EngineSettings) -> CaptionEngine:
+    from transforms.models.api_access import gemini_access  # noqa: PLC0415
+    from transforms.models.captions.gemini_engine import GeminiEngine  # noqa: PLC0415
+
+    assert isinstance(settings, GeminiSettings)
+    return GeminiEngine(settings, gemini_access())

@@ -21,7 +21,7 @@ from transforms.models.captions.gemini_client import (
     GeminiRefusedError,
     GeminiTimeoutError,
 )
-from transforms.models.captions.settings import GeminiSettings
+from transforms.models.captions.gemini_settings import GeminiSettings
 from transforms.records import CaptionAnswer
 
 _MP4 = "video/mp4"
