@@ -97,9 +97,7 @@ def gemini_access() -> ApiAccess:
             "the key of the Gemini API holds spaces, line ends or characters that are not ASCII: "
             "set GEMINI_API_KEY, or gemini: api_key in the file, to the key alone"
         )
-    base_url = str(
-        os.environ.get("GOOGLE_GEMINI_BASE_URL") or stored.get("base_url") or GEMINI_URL
-    )
+    base_url = str(os.environ.get("GOOGLE_GEMINI_BASE_URL") or stored.get("base_url") or GEMINI_URL)
     if not _is_web_address(base_url):
         raise PreflightError(
             f"{shown_endpoint(base_url)} is no address of the Gemini API: correct or unset "

@@ -6,7 +6,6 @@ Python, and hides the pauses that the server asks for.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,7 +54,8 @@ class GeminiRefusedError(GeminiError):
         name, message = str(error.get("status", "")), str(error.get("message", ""))[:500]
         super().__init__(f"HTTP {status} {name} {message}".strip())
         found = error.get("details")
-        details = [one for one in found if isinstance(one, dict)] if _is_list(found) else []
+        every = found if isinstance(found, list) else []
+        details = [one for one in every if isinstance(one, dict)]
         asked = [one["retryDelay"] for one in details if "retryDelay" in one]
         self.status = status
         self.retry_after = retry_after or (str(asked[0]) if asked else None)
@@ -102,12 +102,12 @@ class GeminiClient:
         """Return the answer to a prompt."""
         return _content(self._send("POST", f"/{_VERSION}/{model}:generateContent", json=body))
 
-    def upload(self, path: str, mime_type: str) -> dict[str, Any]:
+    def upload(self, path: Path, mime_type: str) -> dict[str, Any]:
         """Upload a local file; return what is known of it (``name``, ``uri``, ``state``)."""
         start = {
             "X-Goog-Upload-Protocol": "resumable",
             "X-Goog-Upload-Command": "start",
-            "X-Goog-Upload-Header-Content-Length": str(os.path.getsize(path)),
+            "X-Goog-Upload-Header-Content-Length": str(path.stat().st_size),
             "X-Goog-Upload-Header-Content-Type": mime_type,
         }
         begun = self._send("POST", f"/upload/{_VERSION}/files", json={"file": {}}, headers=start)
@@ -118,7 +118,7 @@ class GeminiClient:
         # The address may name another host: a proxy of the API hands on what the API says.
         here = urlsplit(self._base_url)
         target = urlsplit(place)._replace(scheme=here.scheme, netloc=here.netloc).geturl()
-        with Path(path).open("rb") as file:
+        with path.open("rb") as file:
             done = _content(self._send("POST", target, data=file, headers=rest))
         return _named(done.get("file"))
 
@@ -189,7 +189,3 @@ def _quotas(details: list[dict[str, Any]]) -> list[str]:
     violations = [one.get("violations") for one in details]
     every = [violation for some in violations if isinstance(some, list) for violation in some]
     return [str(one.get("quotaId", "")) for one in every if isinstance(one, dict)]
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)

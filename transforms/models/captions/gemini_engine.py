@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import os
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -68,7 +67,8 @@ class GeminiEngine:
         self._client.close()
 
     def _answer(self, request: CaptionRequest) -> CaptionAnswer:
-        video = _Video(request.mp4_path, self._settings, self._client, self._closed)
+        path = Path(request.mp4_path) if request.mp4_path is not None else None
+        video = _Video(path, self._settings, self._client, self._closed)
         try:
             return self._stubborn_answer(request, video)
         finally:
@@ -147,7 +147,7 @@ class _Video:
 
     def __init__(
         self,
-        path: str | None,
+        path: Path | None,
         settings: GeminiSettings,
         client: GeminiClient,
         closed: threading.Event,
@@ -166,8 +166,8 @@ class _Video:
         """
         if self._path is None:
             return []
-        if os.path.getsize(self._path) <= self._settings.max_inline_bytes:
-            data = base64.b64encode(Path(self._path).read_bytes()).decode()
+        if self._path.stat().st_size <= self._settings.max_inline_bytes:
+            data = base64.b64encode(self._path.read_bytes()).decode()
             return [{"inlineData": {"mimeType": _MP4, "data": data}}]
         if self._uploaded is None:
             self._uploaded = self._client.upload(self._path, _MP4)
@@ -235,7 +235,9 @@ def _read(response: dict[str, Any]) -> CaptionAnswer:
         if finish == "MAX_TOKENS":
             why += "; the model's thoughts took all: raise --captioning_max_output_tokens"
         return CaptionAnswer("error", "", "exception", why, *tokens)
-    return CaptionAnswer("truncated" if finish == "MAX_TOKENS" else "success", text, "", "", *tokens)
+    return CaptionAnswer(
+        "truncated" if finish == "MAX_TOKENS" else "success", text, "", "", *tokens
+    )
 
 
 def _tokens(usage: dict[str, Any]) -> tuple[int, int]:
