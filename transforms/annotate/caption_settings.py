@@ -47,6 +47,13 @@ class CaptionSettings:
     engine: EngineSpec
     prompt: str
     """With placeholders."""
+    sampling_fps: float = 2.0
+    """Frames per second of a window that an engine sees which sees frames."""
+
+    @property
+    def frames_fps(self) -> float | None:
+        """Frames per second that the look keeps of each window; None: none."""
+        return self.sampling_fps if self.engine.sees == "frames" else None
 
     @property
     def slots(self) -> int:
