@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from transforms.errors import PreflightError
 from transforms.models.captions.gemini_settings import GeminiSettings
-from transforms.models.captions.settings import EngineSettings, OpenAISettings
+from transforms.models.captions.settings import (
+    EngineSettings,
+    OpenAISettings,
+    TransformersSettings,
+)
+from transforms.models.captions.shared_engine import SharedEngine
+from transforms.models.captions.vllm_settings import VllmSettings
 
 if TYPE_CHECKING:
     from transforms.models.captions.engine import CaptionEngine
@@ -18,14 +25,15 @@ class EngineSpec:
     """Which engine a worker loads."""
 
     kind: str
-    """``openai`` or ``gemini``."""
+    """``openai``, ``gemini``, ``vllm`` or ``transformers``."""
     settings: EngineSettings
     """Of that engine's own class."""
 
     @property
     def sees(self) -> Literal["mp4", "frames"]:
         """What its requests carry: the window's video, or frames sampled during the look."""
-        return "mp4"
+        sees_frames = isinstance(self.settings, (TransformersSettings, VllmSettings))
+        return "frames" if sees_frames else "mp4"
 
     def load(self) -> CaptionEngine:
         """Load the engine; only here its packages are imported.
@@ -33,10 +41,17 @@ class EngineSpec:
         Raises:
             PreflightError: Access, weights or packages are missing.
         """
-        if self.kind == "openai":
-            return _openai(self.settings)
-        if self.kind == "gemini":
-            return _gemini(self.settings)
+        settings = self.settings
+        if isinstance(settings, TransformersSettings):
+            return SharedEngine(
+                settings, functools.partial(_transformers, settings), slots=settings.slots
+            )
+        if isinstance(settings, VllmSettings):
+            return SharedEngine(settings, functools.partial(_vllm, settings), slots=settings.slots)
+        if isinstance(settings, GeminiSettings):
+            return _gemini(settings)
+        if isinstance(settings, OpenAISettings):
+            return _openai(settings)
         raise PreflightError(f"there is no engine {self.kind!r} for captions")
 
 
@@ -61,17 +76,27 @@ class CaptionSettings:
         return self.engine.settings.slots
 
 
-def _openai(settings: EngineSettings) -> CaptionEngine:
-    from transforms.models.api_access import openai_access  # noqa: PLC0415
-    from transforms.models.captions.openai_engine import OpenAIEngine  # noqa: PLC0415
+def _transformers(settings: TransformersSettings) -> CaptionEngine:
+    from transforms.models.captions.transformers_engine import TransformersEngine  # noqa: PLC0415
 
-    assert isinstance(settings, OpenAISettings)
-    return OpenAIEngine(settings, openai_access("caption"))
+    return TransformersEngine(settings)
 
 
-def _gemini(settings: EngineSettings) -> CaptionEngine:
+def _vllm(settings: VllmSettings) -> CaptionEngine:
+    from transforms.models.captions.vllm_engine import VllmEngine  # noqa: PLC0415
+
+    return VllmEngine(settings)
+
+
+def _gemini(settings: GeminiSettings) -> CaptionEngine:
     from transforms.models.api_access import gemini_access  # noqa: PLC0415
     from transforms.models.captions.gemini_engine import GeminiEngine  # noqa: PLC0415
 
-    assert isinstance(settings, GeminiSettings)
     return GeminiEngine(settings, gemini_access())
+
+
+def _openai(settings: OpenAISettings) -> CaptionEngine:
+    from transforms.models.api_access import openai_access  # noqa: PLC0415
+    from transforms.models.captions.openai_engine import OpenAIEngine  # noqa: PLC0415
+
+    return OpenAIEngine(settings, openai_access("caption"))
