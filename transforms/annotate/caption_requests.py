@@ -35,10 +35,12 @@ def caption_requests(clip: Clip, prompt: str, plan: Plan, root: str) -> tuple[Ca
     requests = []
     for window in clip.file.windows:
         first, last = inclusive_window((window.start_frame, window.end_frame))
+        values = _values(clip, clip.file, window, plan)
         request = CaptionRequest(
             request_id=f"{clip.clip_id}_{first}_{last}",
-            prompt=filled(prompt, _values(clip, clip.file, window, plan)),
+            prompt=filled(prompt, values),
             mp4_path=str(_window_mp4(clip, clip.file, window, root)),
+            values=values,
         )
         requests.append(request)
     return tuple(requests)
