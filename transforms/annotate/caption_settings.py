@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from transforms.errors import PreflightError
+from transforms.models.captions.chain.settings import ChainSettings
 from transforms.models.captions.settings import EngineSettings, OpenAISettings
 
 if TYPE_CHECKING:
@@ -48,8 +49,18 @@ class CaptionSettings:
     engine: EngineSpec
     prompt: str
     """With placeholders."""
+    chain: ChainSettings = ChainSettings()
+    """What works on top of the engine."""
 
     @property
     def slots(self) -> int:
-        """Requests that the engine works on at the same time."""
-        return self.engine.settings.slots
+        """Requests that are worked on at the same time."""
+        return self.engine.settings.slots + self.chain.slots
+
+    def load(self) -> CaptionEngine:
+        """Load the engine with all that works on top of it.
+
+        Raises:
+            PreflightError: Access, weights or packages are missing.
+        """
+        return self.chain.around(self.engine.load())

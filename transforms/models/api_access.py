@@ -43,7 +43,8 @@ def openai_access(use: str) -> ApiAccess:
     """Return the access to an OpenAI-compatible endpoint.
 
     ``OPENAI_API_KEY`` and ``OPENAI_BASE_URL`` come first, then ``openai: {use: {api_key,
-    base_url}}`` of upstream's configuration file.
+    base_url}}`` of upstream's configuration file. Where two uses need two endpoints,
+    ``OPENAI_ENHANCE_BASE_URL`` and the like come before all.
 
     Args:
         use: ``caption``, ``enhance`` or ``embedding``.
@@ -53,8 +54,8 @@ def openai_access(use: str) -> ApiAccess:
             be read.
     """
     stored = _stored("openai").get(use) or {}
-    base_url = os.environ.get("OPENAI_BASE_URL") or stored.get("base_url")
-    api_key = os.environ.get("OPENAI_API_KEY") or stored.get("api_key")
+    base_url = _variable(use, "BASE_URL") or stored.get("base_url")
+    api_key = _variable(use, "API_KEY") or stored.get("api_key")
     if not api_key and not base_url:
         raise PreflightError(
             f"no OpenAI-compatible endpoint is known for {use}: set OPENAI_BASE_URL (and "
@@ -68,6 +69,10 @@ def openai_access(use: str) -> ApiAccess:
             "and marks such as / or # in a password are written as %2F or %23"
         )
     return ApiAccess(base_url, str(api_key or NO_KEY))
+
+
+def _variable(use: str, name: str) -> str | None:
+    return os.environ.get(f"OPENAI_{use.upper()}_{name}") or os.environ.get(f"OPENAI_{name}")
 
 
 def _is_web_address(url: str) -> bool:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -54,7 +55,7 @@ class _Promised:
 class TextEngine:
     """Answers prompts in batches: whatever waits when the model is free, up to ``slots``."""
 
-    def __init__(self, settings: TextModelSettings) -> None:
+    def __init__(self, folder: Path, settings: TextModelSettings) -> None:
         """Load the model from its folder; nothing is downloaded.
 
         Raises:
@@ -65,14 +66,14 @@ class TextEngine:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-                settings.folder, local_files_only=True, padding_side="left"
+                folder, local_files_only=True, padding_side="left"
             )
             model = transformers.AutoModelForCausalLM.from_pretrained(
-                settings.folder, local_files_only=True, dtype="auto"
+                folder, local_files_only=True, dtype="auto"
             )
         except (OSError, ValueError) as error:
             raise PreflightError(
-                f"{settings.folder}: no text model can be loaded from it ({error}); it must hold "
+                f"{folder}: no text model can be loaded from it ({error}); it must hold "
                 "the files of a hub repository such as Qwen/Qwen2.5-14B-Instruct"
             ) from error
         if self._tokenizer.pad_token is None:

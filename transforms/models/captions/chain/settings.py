@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from transforms.models.captions.settings import OpenAISettings
@@ -25,19 +26,30 @@ class Structure:
 class TextModelSettings:
     """A text model in the worker's own process."""
 
-    folder: str
-    """Its weights, tokenizer and configuration."""
     model: str
-    """What the user calls it."""
+    """Name of the catalogue, hub id or folder."""
     max_tokens: int | None
     """Longest text; None: what the model's context leaves."""
     slots: int = 32
     """Captions given to the model at once."""
+    weights_path: str | None = None
+    """Where weights are looked for first."""
 
     @property
     def found(self) -> str:
         """Why ``auto`` takes it."""
         return f"{self.model} is here"
+
+    def folder(self) -> Path:
+        """Return where the model's files are on this machine.
+
+        Raises:
+            PreflightError: They are nowhere; it names the line that gets them.
+            UsageError: The name cannot be one of a model.
+        """
+        from transforms.models.weights import find_weights  # noqa: PLC0415 - opens stores
+
+        return find_weights(self.model, model_weights_path=self.weights_path, task="text")
 
     def definition(self) -> dict[str, Any]:
         """Return what decides the text, the prompt aside."""
@@ -67,7 +79,7 @@ class EnhanceSettings:
             return OpenAIEngine(self.model, openai_access("enhance"))
         from transforms.models.captions.text_engine import TextEngine  # noqa: PLC0415
 
-        return TextEngine(self.model)
+        return TextEngine(self.model.folder(), self.model)
 
 
 @dataclass(frozen=True, slots=True)
