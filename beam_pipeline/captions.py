@@ -51,7 +51,9 @@ def caption_settings(config: SplitLike) -> CaptionSettings | None:
 
 def caption_definition(config: SplitLike, settings: CaptionSettings) -> dict[str, Any]:
     """Return what the fingerprint of captions covers: what decides their text."""
+    seen = settings.frames_fps
     return {
+        **({} if seen is None else {"sampling_fps": seen}),
         "algorithm": config.caption_model.captioning_algorithm,
         "prompt": settings.prompt,
         **settings.engine.settings.definition(),
@@ -76,7 +78,9 @@ def engine_spec(config: SplitLike) -> EngineSpec:
 
 def _settings(config: SplitLike) -> CaptionSettings:
     prompt = _prompt_text(config)
-    return CaptionSettings(engine_spec(config), prompt)
+    return CaptionSettings(
+        engine_spec(config), prompt, sampling_fps=config.captioning.captioning_sampling_fps
+    )
 
 
 def _prompt_text(config: SplitLike) -> str:

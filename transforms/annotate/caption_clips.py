@@ -14,20 +14,19 @@ import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
 from transforms.annotate.caption_quality import echoes_prompt
-from transforms.annotate.caption_requests import caption_requests
+from transforms.annotate.caption_requests import Asked, caption_requests
 from transforms.annotate.caption_settings import CaptionSettings
 from transforms.annotate.collect_captions import CollectCaptions
 from transforms.clips.plan import read_plan
-from transforms.errors import MediaError
-from transforms.models.captions.chain.futures import then
+from transforms.models.captions.chain.futures import answered, then
 from transforms.models.captions.engine import CaptionEngine, CaptionRequest
 from transforms.models.captions.tickets import Ticket, put
 from transforms.models.exact_handler import ExactHandler
-from transforms.records import CaptionAnswer, Clip, Failure
+from transforms.records import CaptionAnswer, Clip
 from transforms.run_context import RunContext
 
 STAGE = "captions"
-Requests = tuple[CaptionRequest, ...]
+Requests = tuple[Asked, ...]
 Tickets = tuple[Ticket, ...]
 
 
@@ -61,11 +60,7 @@ def with_requests(clip: Clip, settings: CaptionSettings, root: str) -> tuple[Cli
     """Return the clip and what to ask about it, None when nothing is."""
     if clip.outcome != "pending" or clip.file is None or STAGE in clip.done:
         return clip, None
-    try:
-        requests = caption_requests(clip, settings.prompt, read_plan(clip.plan_uri), root)
-    except MediaError as error:
-        return clip.failed(Failure("look", error.reason, error.message)), None
-    return clip, requests or None
+    return clip, caption_requests(clip, settings, read_plan(clip.plan_uri), root) or None
 
 
 class _SubmitCaptions(ExactHandler[Requests, Tickets, CaptionEngine]):
@@ -82,14 +77,14 @@ class _SubmitCaptions(ExactHandler[Requests, Tickets, CaptionEngine]):
 
     def predict(self, examples: Sequence[Requests], model: CaptionEngine) -> list[Tickets]:
         """Return the tickets of each clip's windows."""
-        return [
-            tuple(put(_submitted(model, request)) for request in requests) for requests in examples
-        ]
+        return [tuple(put(_begun(asked, model)) for asked in windows) for windows in examples]
 
 
-def _submitted(engine: CaptionEngine, request: CaptionRequest) -> Future[CaptionAnswer]:
-    """Begin a request; what only its prompt tells about the answer is noted with it."""
-    return then(engine.submit(request), functools.partial(_judged, request.prompt))
+def _begun(asked: Asked, model: CaptionEngine) -> Future[CaptionAnswer]:
+    if not isinstance(asked, CaptionRequest):
+        return answered(asked)
+    # What only the prompt tells about the answer is noted with it.
+    return then(model.submit(asked), functools.partial(_judged, asked.prompt))
 
 
 def _judged(prompt: str, answer: CaptionAnswer) -> CaptionAnswer:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from transforms.errors import PreflightError
-from transforms.models.captions.chain.settings import ChainSettings
+from transforms.models.captions.chain.settings import NO_CHAIN, ChainSettings
 from transforms.models.captions.settings import EngineSettings, OpenAISettings
 
 if TYPE_CHECKING:
@@ -49,8 +49,16 @@ class CaptionSettings:
     engine: EngineSpec
     prompt: str
     """With placeholders."""
-    chain: ChainSettings = ChainSettings()
+    sampling_fps: float = 2.0
+    """Frames per second of a window that an engine sees which sees frames."""
+
+    chain: ChainSettings = NO_CHAIN
     """What works on top of the engine."""
+
+    @property
+    def frames_fps(self) -> float | None:
+        """Frames per second that the look keeps of each window; None: none."""
+        return self.sampling_fps if self.engine.sees == "frames" else None
 
     @property
     def slots(self) -> int:

@@ -131,3 +131,7 @@ class ChainSettings:
         if self.enhance is not None:
             engine = enhancement.EnhancingEngine(engine, self.enhance.load(), self.enhance.prompt)
         return engine
+
+
+NO_CHAIN = ChainSettings()
+"""The engine alone."""
