@@ -36,7 +36,7 @@ setup(
         "configs",
     ],
     package_data={
-        "configs": ["*.yaml", "*.json"],
+        "configs": ["*.yaml", "*.json", "prompts/*.txt"],
         "beam_pipeline": ["py.typed"],
         "runners": ["boot.sh", "flink_job_server/pom.xml"],
         "runners.slurm": ["*.sh"],
