@@ -51,9 +51,12 @@ class CutChunks(beam.PTransform):
 class _OpenJob:
     """A run that a child works on."""
 
-    def __init__(self, work: RunWork, plan: Plan, resources: contextlib.ExitStack) -> None:
+    def __init__(
+        self, work: RunWork, plan: Plan, source_uri: str, resources: contextlib.ExitStack
+    ) -> None:
         self.waiting = {clip.clip_id: clip for clip in work.pending}
         self.plan = plan
+        self.source_uri = source_uri
         self.resources = resources
 
 
@@ -75,7 +78,7 @@ class _CutRuns(beam.DoFn):
 
     def process(self, run: CutRun) -> Iterator[Clip]:
         plan = read_plan(run.plan_uri)
-        work = without_changed_source(find_work(run, plan, self._context), plan)
+        work = without_changed_source(find_work(run, plan, self._context), plan, run.source_uri)
         yield from work.ready
         if not work.pending:
             return
@@ -116,14 +119,14 @@ class _CutRuns(beam.DoFn):
     def _submit(self, run: CutRun, work: RunWork, plan: Plan) -> None:
         pool = self._open_pool()
         resources = contextlib.ExitStack()
-        source = plan.video.uri
+        source = run.source_uri
         if any(clip.action == "cut" for clip in work.job_clips):
             # A look reads finished clips alone; their source, only named then, may be gone.
-            copy = local_source(plan.video.uri, sources_folder(self._context))
+            copy = local_source(run.source_uri, sources_folder(self._context))
             source = str(resources.enter_context(copy).absolute())
         clips = tuple(self._local(clip, resources) for clip in work.job_clips)
         job_id = f"{plan.video.video_uuid}-{run.run_index}"
-        self._jobs[job_id] = _OpenJob(work, plan, resources)
+        self._jobs[job_id] = _OpenJob(work, plan, run.source_uri, resources)
         pool.submit(
             CutJob(
                 job_id=job_id,
@@ -158,7 +161,7 @@ class _CutRuns(beam.DoFn):
             assert isinstance(report, ClipReport)
             job = self._jobs[report.job_id]
             waiting = job.waiting.pop(report.clip_id)
-            clip = _reported(waiting, report, job.plan.video.uri, self._scratch)
+            clip = _reported(waiting, report, job.source_uri, self._scratch)
             span = job.plan.spans[clip.clip_index]
             count(
                 self._context.progress_folder,
