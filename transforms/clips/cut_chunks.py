@@ -45,6 +45,7 @@ class _OpenRun:
     """A run that a child works on."""
 
     plan: Plan
+    source_uri: str
     waiting: dict[str, Clip]
     """The clips that have not been reported, by id."""
 
@@ -58,11 +59,13 @@ class _CutRuns(ChildJobs):
 
     def begin(self, element: CutRun, resources: Resources) -> Iterator[Clip | Begun]:
         plan = read_plan(element.plan_uri)
-        work = without_changed_source(find_work(element, plan, self.context), plan)
+        work = find_work(element, plan, self.context)
+        work = without_changed_source(work, plan, element.source_uri)
         yield from work.ready
         if work.pending:
             job = self._job(element, work, plan, resources)
-            yield Begun(job, _OpenRun(plan, {clip.clip_id: clip for clip in work.pending}))
+            waiting = {clip.clip_id: clip for clip in work.pending}
+            yield Begun(job, _OpenRun(plan, element.source_uri, waiting))
 
     def end(self, state: _OpenRun, report: PoolReport) -> Iterator[Clip]:
         if isinstance(report, JobDone):
@@ -72,7 +75,7 @@ class _CutRuns(ChildJobs):
             return
         assert isinstance(report, ClipReport)
         waiting = state.waiting.pop(report.clip_id)
-        clip = _reported(waiting, report, state.plan.video.uri, self.scratch)
+        clip = _reported(waiting, report, state.source_uri, self.scratch)
         span = state.plan.spans[clip.clip_index]
         count(
             self.context.progress_folder,
@@ -82,10 +85,10 @@ class _CutRuns(ChildJobs):
         yield clip
 
     def _job(self, run: CutRun, work: RunWork, plan: Plan, resources: Resources) -> CutJob:
-        source = plan.video.uri
+        source = run.source_uri
         if any(clip.action == "cut" for clip in work.job_clips):
             # A look reads finished clips alone; their source, only named then, may be gone.
-            copy = local_source(plan.video.uri, sources_folder(self.context))
+            copy = local_source(run.source_uri, sources_folder(self.context))
             source = str(resources.enter_context(copy).absolute())
         return CutJob(
             job_id=f"{plan.video.video_uuid}-{run.run_index}",

@@ -87,7 +87,7 @@ class Prober:
         return self._ask(StretchJob(job_id, video.uri, facts, str(path)))
 
     def end_children(self) -> None:
-        """End the idle children, which take memory; the next video that needs one gets a new one."""
+        """End the idle children, which take memory; who needs one gets a new one."""
         self._children.end_idle()
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ class VllmSettings:
     """Fields of vLLM's ``AsyncEngineArgs`` beside the model, as a JSON object: hashable."""
     max_tokens: int | None = None
     """Longest caption; None: what the model's context leaves."""
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     slots: int = 256
     """Requests in the engine at the same time."""
     retries: int = 3
