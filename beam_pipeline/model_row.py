@@ -42,6 +42,8 @@ class ModelRow:
     """Part of a whole GPU that it takes whatever it needs, in [0, 1] (vLLM's
     gpu_memory_utilization)."""
     problems: tuple[str, ...] = ()
+    device_problems: tuple[str, ...] = ()
+    """Those of this machine's devices: they count where the model runs here."""
 
 
 def local_row(

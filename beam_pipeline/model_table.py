@@ -39,12 +39,13 @@ class ModelTable:
         found = [problem for row in self.rows for problem in row.problems]
         if not self.is_local:
             return found
+        found += [problem for row in self.rows for problem in row.device_problems]
         found += [
             f"{row.use} by {row.model} needs a GPU, and there is none here: run on a machine that "
             "has one (CUDA_VISIBLE_DEVICES may hide it), or choose an engine or an endpoint that "
             "needs none"
             for row in self.rows
-            if row.device == "gpu" and not self.has_gpu
+            if row.device == "gpu" and not self.has_gpu and not row.device_problems
         ]
         return [*found, *self._memory_problem()]
 

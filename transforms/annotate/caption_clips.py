@@ -4,25 +4,25 @@ inference imports torch."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
-from transforms.annotate.caption_requests import caption_requests
+from transforms.annotate.caption_requests import Asked, caption_requests
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.annotate.collect_captions import CollectCaptions
 from transforms.clips.plan import read_plan
-from transforms.errors import MediaError
 from transforms.models.captions.engine import CaptionEngine, CaptionRequest
 from transforms.models.captions.tickets import Ticket, put
 from transforms.models.exact_handler import ExactHandler
-from transforms.records import Clip, Failure
+from transforms.records import CaptionAnswer, Clip
 from transforms.run_context import RunContext
 
 STAGE = "captions"
-Requests = tuple[CaptionRequest, ...]
+Requests = tuple[Asked, ...]
 Tickets = tuple[Ticket, ...]
 
 
@@ -56,11 +56,7 @@ def with_requests(clip: Clip, settings: CaptionSettings, root: str) -> tuple[Cli
     """Return the clip and what to ask about it, None when nothing is."""
     if clip.outcome != "pending" or clip.file is None or STAGE in clip.done:
         return clip, None
-    try:
-        requests = caption_requests(clip, settings.prompt, read_plan(clip.plan_uri), root)
-    except MediaError as error:
-        return clip.failed(Failure("look", error.reason, error.message)), None
-    return clip, requests or None
+    return clip, caption_requests(clip, settings, read_plan(clip.plan_uri), root) or None
 
 
 class _SubmitCaptions(ExactHandler[Requests, Tickets, CaptionEngine]):
@@ -77,4 +73,12 @@ class _SubmitCaptions(ExactHandler[Requests, Tickets, CaptionEngine]):
 
     def predict(self, examples: Sequence[Requests], model: CaptionEngine) -> list[Tickets]:
         """Return the tickets of each clip's windows."""
-        return [tuple(put(model.submit(request)) for request in requests) for requests in examples]
+        return [tuple(put(_begun(asked, model)) for asked in windows) for windows in examples]
+
+
+def _begun(asked: Asked, model: CaptionEngine) -> Future[CaptionAnswer]:
+    if isinstance(asked, CaptionRequest):
+        return model.submit(asked)
+    known: Future[CaptionAnswer] = Future()
+    known.set_result(asked)
+    return known
