@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from beam_pipeline.auto_options import resolve_auto
-from beam_pipeline.caption_engines.local import check_device
 from beam_pipeline.config import AnyConfig, ShardConfig, SplitConfig
-from beam_pipeline.detection import check_detection, settle_splitting
+from beam_pipeline.detection import settle_splitting
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
+from beam_pipeline.model_table import model_table, raise_problems
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
 from beam_pipeline.routes import open_stores
@@ -114,12 +114,11 @@ def _checked(
     check_run(config)
     runner.preflight(beam_flags)
     config, splitting = settle_splitting(config)
-    check_detection(config)
-    if runner.IS_LOCAL and not isinstance(config, ShardConfig):
-        check_device(config)
-    resolved, lines = resolve_auto(config)
-    for line in [*lines, *filter(None, [splitting])]:
+    config, resolved, lines = resolve_auto(config)
+    table = model_table(config, is_local=runner.IS_LOCAL)
+    for line in [*lines, *filter(None, [splitting]), *(table.lines() if table.rows else [])]:
         print(line, file=sys.stderr)
+    raise_problems(table)
     return config, resolved
 
 
