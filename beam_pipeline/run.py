@@ -69,6 +69,9 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         if not runner.IS_LOCAL:
             place = RunPlace(scratch, held.enter_context(shared_folder(leases[0], run_id)))
         place = dataclasses.replace(place, workers=runner.num_workers(beam_flags))
+        lost = threading.Event()
+        job = _job(config, place, leases, lost)
+        runner.check_workers(beam_flags, job)
         # Beam takes two seconds to import: the lease is held before.
         from beam_pipeline.prepared_run import PreparedRun  # noqa: PLC0415
 
@@ -77,9 +80,7 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         # It measures this machine alone.
         prediction = run.predict() if runner.IS_LOCAL else None
         predicted_at = time.monotonic()
-        lost = threading.Event()
         with _swept(leases, place, lost):
-            job = _job(config, place, leases, lost)
             totals = _work(run, config, runner, beam_flags, job)
         for uri in leases:
             raise_if_lost(uri, run_id)

@@ -40,6 +40,10 @@ class OpenAISettings:
     retry_delay_seconds: float = 1.0
     timeout_seconds: float = 300.0
     """For one attempt."""
+    temperature: float | None = None
+    """Of sampling; None: the server's own."""
+    top_p: float | None = None
+    """Of nucleus sampling; None: the server's own."""
 
     @property
     def found(self) -> str:

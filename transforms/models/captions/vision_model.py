@@ -17,6 +17,7 @@ from transformers import (
     StoppingCriteria,
     StoppingCriteriaList,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from transforms.errors import PreflightError
 from transforms.models.captions.engine import CaptionRequest, FramesFile
@@ -59,6 +60,8 @@ class VisionModel:
         self._settings = settings
         folder = _folder(settings)
         self.device = _device(settings)
+        # Bars would be drawn over the run's own display.
+        disable_progress_bar()
         trust = {"trust_remote_code": settings.trust_remote_code, "local_files_only": True}
         try:
             self._processor: Any = AutoProcessor.from_pretrained(folder, **trust)
