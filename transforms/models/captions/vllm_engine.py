@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import threading
@@ -62,6 +63,7 @@ class VllmEngine:
         self._engine = self._started()
         self._params = vllm_calls.sampling_params(settings)
         self._places = asyncio.Semaphore(settings.slots)
+        self._numbers = itertools.count()
         self._is_closed = False
 
     def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
@@ -140,8 +142,8 @@ class VllmEngine:
         while True:
             attempt += 1
             try:
-                # vLLM wants names that it has not seen; windows have theirs once, attempts do not.
-                name = f"{request.request_id}-{attempt}"
+                # vLLM wants names that it has not seen; a window may be asked about again.
+                name = f"{request.request_id}-{next(self._numbers)}"
                 return await vllm_calls.final_output(self._engine, prompt, self._params, name)
             except vllm_calls.passing_failure():
                 if attempt > self._settings.retries:

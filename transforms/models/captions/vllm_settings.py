@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from transforms.models.captions.settings import Sampling
@@ -23,7 +23,7 @@ class VllmSettings:
     """Fields of vLLM's ``AsyncEngineArgs`` beside the model, as a JSON object: hashable."""
     max_tokens: int | None = None
     """Longest caption; None: what the model's context leaves."""
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     slots: int = 256
     """Requests in the engine at the same time."""
     retries: int = 3
