@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from beam_pipeline.caption_engines import gemini, served
+from beam_pipeline.caption_engines import gemini, local, served
 from beam_pipeline.config import CurateConfig, PipelineConfig, SplitConfig
 from transforms.annotate.caption_prompts import PROMPTS, check_prompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
@@ -69,6 +69,8 @@ def engine_spec(config: SplitLike) -> EngineSpec:
     algorithm = config.caption_model.captioning_algorithm
     if algorithm == "openai":
         return served.spec(config)
+    if algorithm in local.ALGORITHMS:
+        return local.spec(config)
     if algorithm == "gemini":
         return gemini.spec(config)
     raise PreflightError(

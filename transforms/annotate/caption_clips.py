@@ -3,6 +3,8 @@ inference imports torch."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,10 +13,12 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
+from transforms.annotate.caption_quality import echoes_prompt
 from transforms.annotate.caption_requests import Asked, caption_requests
-from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
+from transforms.annotate.caption_settings import CaptionSettings
 from transforms.annotate.collect_captions import CollectCaptions
 from transforms.clips.plan import read_plan
+from transforms.models.captions.chain.futures import answered, then
 from transforms.models.captions.engine import CaptionEngine, CaptionRequest
 from transforms.models.captions.tickets import Ticket, put
 from transforms.models.exact_handler import ExactHandler
@@ -41,7 +45,7 @@ class CaptionClips(beam.PTransform):
 
     def expand(self, clips: beam.PCollection[Clip]) -> beam.PCollection[Clip]:
         """Attach the stage."""
-        handler: Any = KeyedModelHandler(_SubmitCaptions(self.settings.engine))
+        handler: Any = KeyedModelHandler(_SubmitCaptions(self.settings))
         return (
             clips
             | beam.Map(with_requests, self.settings, self.context.root).with_output_types(
@@ -62,14 +66,14 @@ def with_requests(clip: Clip, settings: CaptionSettings, root: str) -> tuple[Cli
 class _SubmitCaptions(ExactHandler[Requests, Tickets, CaptionEngine]):
     """Begins requests and returns at once; the answers are collected by the next step."""
 
-    def __init__(self, engine: EngineSpec) -> None:
+    def __init__(self, settings: CaptionSettings) -> None:
         # One clip at a time: a batch would hold clips back while the engine has free slots.
         super().__init__(batch_size=1, example_bytes=1024)
-        self._engine = engine
+        self._settings = settings
 
     def load_model(self) -> CaptionEngine:
         """Load the engine, once per process."""
-        return self._engine.load()
+        return self._settings.load()
 
     def predict(self, examples: Sequence[Requests], model: CaptionEngine) -> list[Tickets]:
         """Return the tickets of each clip's windows."""
@@ -77,8 +81,11 @@ class _SubmitCaptions(ExactHandler[Requests, Tickets, CaptionEngine]):
 
 
 def _begun(asked: Asked, model: CaptionEngine) -> Future[CaptionAnswer]:
-    if isinstance(asked, CaptionRequest):
-        return model.submit(asked)
-    known: Future[CaptionAnswer] = Future()
-    known.set_result(asked)
-    return known
+    if not isinstance(asked, CaptionRequest):
+        return answered(asked)
+    # What only the prompt tells about the answer is noted with it.
+    return then(model.submit(asked), functools.partial(_judged, asked.prompt))
+
+
+def _judged(prompt: str, answer: CaptionAnswer) -> CaptionAnswer:
+    return dataclasses.replace(answer, echoes_prompt=echoes_prompt(answer.text, prompt))

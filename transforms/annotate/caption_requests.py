@@ -45,14 +45,16 @@ def caption_requests(
     fps = settings.frames_fps
     try:
         shown = _videos(clip, file, root) if fps is None else _frames(clip, file, fps, root)
+        values = [_values(clip, file, window, plan) for window in file.windows]
         return tuple(
             CaptionRequest(
                 request_id="_".join(map(str, (clip.clip_id, *_inclusive(window)))),
-                prompt=filled(settings.prompt, _values(clip, file, window, plan)),
+                prompt=filled(settings.prompt, known),
                 mp4_path=seen if isinstance(seen, str) else None,
                 frames=seen if isinstance(seen, FramesFile) else None,
+                values=known,
             )
-            for window, seen in zip(file.windows, shown, strict=True)
+            for window, known, seen in zip(file.windows, values, shown, strict=True)
         )
     except MediaError as error:
         unseen = CaptionAnswer("error", reason="exception", message=error.message)

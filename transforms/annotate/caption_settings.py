@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from transforms.errors import PreflightError
+from transforms.models.captions.chain.settings import NO_CHAIN, ChainSettings
 from transforms.models.captions.gemini_settings import GeminiSettings
 from transforms.models.captions.settings import (
     EngineSettings,
@@ -65,6 +66,9 @@ class CaptionSettings:
     sampling_fps: float = 2.0
     """Frames per second of a window that an engine sees which sees frames."""
 
+    chain: ChainSettings = NO_CHAIN
+    """What works on top of the engine."""
+
     @property
     def frames_fps(self) -> float | None:
         """Frames per second that the look keeps of each window; None: none."""
@@ -72,8 +76,16 @@ class CaptionSettings:
 
     @property
     def slots(self) -> int:
-        """Requests that the engine works on at the same time."""
-        return self.engine.settings.slots
+        """Requests that are worked on at the same time."""
+        return self.engine.settings.slots + self.chain.slots
+
+    def load(self) -> CaptionEngine:
+        """Load the engine with all that works on top of it.
+
+        Raises:
+            PreflightError: Access, weights or packages are missing.
+        """
+        return self.chain.around(self.engine.load())
 
 
 def _transformers(settings: TransformersSettings) -> CaptionEngine:

@@ -46,7 +46,8 @@ def openai_access(use: str) -> ApiAccess:
     """Return the access to an OpenAI-compatible endpoint.
 
     ``OPENAI_API_KEY`` and ``OPENAI_BASE_URL`` come first, then ``openai: {use: {api_key,
-    base_url}}`` of upstream's configuration file.
+    base_url}}`` of upstream's configuration file. Where two uses need two endpoints,
+    ``OPENAI_ENHANCE_BASE_URL`` and the like come before all.
 
     Args:
         use: ``caption``, ``enhance`` or ``embedding``.
@@ -56,8 +57,8 @@ def openai_access(use: str) -> ApiAccess:
             be read.
     """
     stored = _stored("openai").get(use) or {}
-    base_url = os.environ.get("OPENAI_BASE_URL") or stored.get("base_url")
-    api_key = os.environ.get("OPENAI_API_KEY") or stored.get("api_key")
+    base_url = _variable(use, "BASE_URL") or stored.get("base_url")
+    api_key = _variable(use, "API_KEY") or stored.get("api_key")
     if not api_key and not base_url:
         raise PreflightError(
             f"no OpenAI-compatible endpoint is known for {use}: set OPENAI_BASE_URL (and "
@@ -104,6 +105,10 @@ def gemini_access() -> ApiAccess:
             "GOOGLE_GEMINI_BASE_URL, or base_url in the file; it begins with http:// or https://"
         )
     return ApiAccess(base_url, str(api_key))
+
+
+def _variable(use: str, name: str) -> str | None:
+    return os.environ.get(f"OPENAI_{use.upper()}_{name}") or os.environ.get(f"OPENAI_{name}")
 
 
 def _is_web_address(url: str) -> bool:

@@ -40,6 +40,10 @@ class OpenAISettings:
     retry_delay_seconds: float = 1.0
     timeout_seconds: float = 300.0
     """For one attempt."""
+    temperature: float | None = None
+    """Of sampling; None: the server's own."""
+    top_p: float | None = None
+    """Of nucleus sampling; None: the server's own."""
 
     @property
     def found(self) -> str:
@@ -80,15 +84,20 @@ class TransformersSettings:
     model: str
     """As the user named it, or the algorithm's: a hub id or a folder."""
     path: str
-    """Folder with the model's files; every worker has it."""
+    """Folder with the model's files; a worker without it looks for ``model`` itself."""
     digest: str
     """Of these files."""
+    revision: str | None = None
+    """As the user named it."""
+    model_weights_path: str | None = None
+    """As the user named it."""
     max_tokens: int | None = None
     """Longest caption; None: what the model's context leaves."""
     sampling: Sampling = Sampling()
     batch_size: int = 8
     """Windows that are answered together."""
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU if the worker has one."""
     reasons: bool = False
     """Whether the model thinks aloud first: only the answer behind that is kept."""
     own_resize: bool = False
@@ -104,7 +113,7 @@ class TransformersSettings:
     @property
     def found(self) -> str:
         """Why ``auto`` takes this engine."""
-        return f"{self.model} is here and runs on {self.device}"
+        return f"{self.model} is here"
 
     def definition(self) -> dict[str, Any]:
         """Return what decides the text of a caption, the prompt aside.

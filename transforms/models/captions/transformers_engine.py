@@ -45,7 +45,7 @@ class TransformersEngine:
             "caption model %s loaded in %.1f s on %s",
             settings.model,
             time.monotonic() - started,
-            settings.device,
+            self._model.device,
         )
         self._closed = threading.Event()
         self._lock = threading.Lock()

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,11 +17,14 @@ from transformers import (
     StoppingCriteria,
     StoppingCriteriaList,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from transforms.errors import PreflightError
 from transforms.models.captions.engine import CaptionRequest, FramesFile
 from transforms.models.captions.next_token import next_token_rules, seed_of
 from transforms.models.captions.settings import TransformersSettings
+from transforms.models.weights import find_weights
+from transforms.models.weights_digest import weights_digest
 
 _DTYPES = {"cpu": torch.float32, "cuda": torch.bfloat16}
 _DEFAULT_CONTEXT = 32_768
@@ -55,31 +58,24 @@ class VisionModel:
 
     def __init__(self, settings: TransformersSettings) -> None:
         self._settings = settings
-        if not Path(settings.path).is_dir():
-            raise PreflightError(
-                f"{settings.path}: this worker does not have the folder of the caption model "
-                f"{settings.model}; every worker needs it under this path (image or shared disk)"
-            )
-        trust = settings.trust_remote_code
+        folder = _folder(settings)
+        self.device = _device(settings)
+        # Bars would be drawn over the run's own display.
+        disable_progress_bar()
+        trust = {"trust_remote_code": settings.trust_remote_code, "local_files_only": True}
         try:
-            self._processor: Any = AutoProcessor.from_pretrained(
-                settings.path, trust_remote_code=trust, local_files_only=True
-            )
+            self._processor: Any = AutoProcessor.from_pretrained(folder, **trust)
             model: Any = AutoModelForImageTextToText.from_pretrained(
-                settings.path,
-                dtype=_DTYPES[settings.device],
-                trust_remote_code=trust,
-                local_files_only=True,
+                folder, dtype=_DTYPES[self.device], **trust
             )
         except (OSError, ValueError, ImportError, KeyError) as error:
             what = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise PreflightError(
-                f"{settings.path}: transformers cannot load it as an image- or video-text model "
-                f"({what})"
+                f"{folder}: transformers cannot load it as an image- or video-text model ({what})"
             ) from error
         self._tokenizer: Any = getattr(self._processor, "tokenizer", self._processor)
         self._tokenizer.padding_side = "left"
-        self._model = model.to(settings.device).eval()
+        self._model = model.to(self.device).eval()
         self._ends = _ends(self._model, self._tokenizer)
 
     def prepare(self, requests: Sequence[CaptionRequest]) -> dict[str, torch.Tensor]:
@@ -126,10 +122,9 @@ class VisionModel:
         must_stop: Callable[[], bool],
     ) -> list[Generated]:
         """Return what the model says to each request."""
-        device = self._model.device
         sampling = self._settings.sampling
         moved = {
-            name: value.to(device, self._model.dtype if value.is_floating_point() else None)
+            name: value.to(self.device, self._model.dtype if value.is_floating_point() else None)
             for name, value in inputs.items()
         }
         num_prompt = moved["input_ids"].shape[1]
@@ -222,6 +217,38 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _folder(settings: TransformersSettings) -> Path:
+    """Return the model's folder on this worker.
+
+    Raises:
+        PreflightError: It is not there, or holds other files than where the run was begun.
+    """
+    folder = Path(settings.path)
+    if not folder.is_dir():
+        folder = find_weights(
+            settings.model,
+            model_weights_path=settings.model_weights_path,
+            revision=settings.revision,
+            task="caption",
+        )
+    if weights_digest(folder) != settings.digest:
+        raise PreflightError(
+            f"{folder}: holds other files of the caption model {settings.model} than the machine "
+            "that began the run; give every worker the same"
+        )
+    return folder
+
+
+def _device(settings: TransformersSettings) -> Literal["cpu", "cuda"]:
+    if settings.device == "cpu":
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    if settings.device == "cuda":
+        raise PreflightError("captioning_device=cuda: this worker has no GPU that torch can use")
+    return "cpu"
 
 
 def _metadata(frames: FramesFile, array: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from transforms.models.captions.chat_template import ChatTemplate
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.thinking import final_answer
 from transforms.models.captions.vllm_settings import VllmSettings
-from transforms.records import CaptionAnswer
+from transforms.records import CaptionAnswer, CaptionStatus
 
 _ENVIRONMENT = {
     # A worker has threads, of gRPC among them: what is forked from it may hang.
@@ -163,7 +163,7 @@ class VllmEngine:
             why = "it ended before there was an answer" if is_cut else "the caption is empty"
             message = f"{request.request_id}: {why}; raise captioning_max_output_tokens"
             return CaptionAnswer("error", "", "exception", message, *counts)
-        status = "truncated" if said.finish_reason == "length" else "success"
+        status: CaptionStatus = "truncated" if said.finish_reason == "length" else "success"
         return CaptionAnswer(status, text, "", "", *counts)
 
 
