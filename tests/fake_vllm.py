@@ -17,6 +17,10 @@ from transforms.models.captions.engine import CaptionRequest, FramesFile
 HERE = Path(__file__).parent
 FOLDERS = [str(HERE / "fake_packages")]
 """To be first among the folders of packages."""
+_MODULES = (
+    *("vllm", "vllm.platforms", "vllm.exceptions", "vllm.sampling_params"),
+    *("vllm.engine.arg_utils", "vllm.v1.engine.async_llm", "vllm.v1.engine.exceptions"),
+)
 if importlib.util.find_spec("transformers") is None:
     FOLDERS.append(str(HERE / "fake_transformers"))
 
@@ -33,9 +37,12 @@ def install(monkeypatch: pytest.MonkeyPatch, *, devices: str = "1") -> Any:
     for name in [name for name in sys.modules if name.partition(".")[0] == "vllm"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setenv("FAKE_VLLM_DEVICES", devices)
-    fake = importlib.import_module("vllm.v1.engine.async_llm")
-    assert str(HERE) in str(fake.__file__)
-    return fake.AsyncLLM
+    modules = {name: importlib.import_module(name) for name in _MODULES}
+    assert str(HERE) in str(modules["vllm"].__file__)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "vllm"]:
+        # Taken out and put in again, they go when the test ends.
+        monkeypatch.setitem(sys.modules, name, sys.modules.pop(name))
+    return modules["vllm.v1.engine.async_llm"].AsyncLLM
 
 
 def asked(folder: Path, name: str, *, seed: int = 0) -> tuple[CaptionRequest, str]:

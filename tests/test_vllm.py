@@ -25,6 +25,7 @@ from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.settings import Sampling
 from transforms.models.captions.vllm_engine import VllmEngine
 from transforms.models.captions.vllm_settings import VllmSettings
+from transforms.models.weights_digest import weights_digest
 
 RECORD: dict[str, dict[str, list[str]]] = json.loads(
     (Path(__file__).parent / "data" / "vllm_signatures.json").read_text()
@@ -53,7 +54,14 @@ def start(llm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
     def begin(**changes: Any) -> VllmEngine:
         engine = changes.pop("engine", {})
-        settings = VllmSettings("tiny", str(tmp_path), "0", json.dumps(engine), 100, **changes)
+        settings = VllmSettings(
+            "tiny",
+            str(tmp_path),
+            weights_digest(tmp_path),
+            json.dumps(engine),
+            max_tokens=100,
+            **changes,
+        )
         engines.append(VllmEngine(settings))
         return engines[-1]
 
@@ -206,10 +214,11 @@ def test_the_environment_of_vllm(llm: Any, start: Start, monkeypatch: pytest.Mon
 
 def test_a_model_that_cannot_be_loaded_is_told(start: Start, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
-    settings = VllmSettings("tiny", str(broken), "0", "{}")
-    with pytest.raises(PreflightError, match="this worker does not have the folder"):
-        VllmEngine(settings)
     broken.mkdir()
+    (broken / "config.json").write_text("{}")
+    settings = VllmSettings("tiny", str(broken), weights_digest(broken), "{}")
+    with pytest.raises(PreflightError, match="holds other files of the caption model tiny"):
+        VllmEngine(dataclasses.replace(settings, digest="0"))
     message = r"tiny: vLLM cannot load it \(No available memory for the cache blocks\.\)"
     with pytest.raises(PreflightError, match=message):
         VllmEngine(settings)
