@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from beam_pipeline.caption_engines import gemini, local, served
+from beam_pipeline.caption_engines import gemini, local, served, vllm
 from beam_pipeline.config import CurateConfig, PipelineConfig, SplitConfig
 from transforms.annotate.caption_prompts import PROMPTS, check_prompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
@@ -69,15 +69,13 @@ def engine_spec(config: SplitLike) -> EngineSpec:
     algorithm = config.caption_model.captioning_algorithm
     if algorithm == "openai":
         return served.spec(config)
-    if algorithm in local.ALGORITHMS:
-        return local.spec(config)
     if algorithm == "gemini":
         return gemini.spec(config)
-    raise PreflightError(
-        f"captioning_algorithm={algorithm} is not built yet; serve the model "
-        "(vllm serve ...) and use captioning_algorithm=openai, or leave captions out with "
-        "generate_captions=false"
-    )
+    if vllm.is_meant(config):
+        return vllm.spec(config)
+    if algorithm in local.ALGORITHMS:
+        return local.spec(config)
+    raise AssertionError(f"nobody captions for captioning_algorithm={algorithm}")
 
 
 def _settings(config: SplitLike) -> CaptionSettings:
