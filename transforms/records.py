@@ -149,6 +149,8 @@ class CutRun:
     plan_uri: str
     rel: str
     run_index: int
+    source_uri: str
+    """Where the video lies now; the plan says where it lay when it was planned."""
 
 
 @dataclass(frozen=True, slots=True)

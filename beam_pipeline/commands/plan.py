@@ -14,6 +14,7 @@ from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import settle_splitting
 from beam_pipeline.exit_status import EXIT_OK
+from beam_pipeline.model_table import model_table, raise_problems
 from beam_pipeline.preflight import check_apart, check_input
 from beam_pipeline.prepare import prepare_shard, prepare_split
 from beam_pipeline.routes import open_stores
@@ -40,8 +41,14 @@ def run_plan(config: AnyConfig) -> int:
     open_stores(config)
     check_stores(config, writes=False)
     config, splitting = settle_splitting(config)
-    lines = [f"Plan of {config.pipeline} (nothing is written)", *resolve_auto(config)[1]]
+    config, _, autos = resolve_auto(config)
+    lines = [f"Plan of {config.pipeline} (nothing is written)", *autos]
     lines += [splitting] if splitting else []
+    table = model_table(config)
+    lines += [f"  {line}" for line in table.lines()] if table.rows else []
+    if table.problems:
+        print("\n".join(lines))
+    raise_problems(table)
     if isinstance(config, ShardConfig):
         lines += _shard_lines(config)
     else:

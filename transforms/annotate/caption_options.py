@@ -76,8 +76,16 @@ class LocalCaptionModels(Section):
     """Options of caption models that run in the worker (contract §1.1 Captioning)."""
 
     title: ClassVar[str] = "Captions by local models"
-    built: ClassVar[bool] = False
 
+    captioning_engine: Literal["auto", "vllm", "transformers"] = option("auto")
+    """What runs a local model; auto: vLLM where it is installed and a GPU is there, else
+    transformers."""
+    captioning_model: str | None = option(None)
+    """Hub id or local folder of an image- or video-text model in place of the algorithm's."""
+    captioning_model_revision: str | None = option(None)
+    """Commit or branch of the model on the hub; null: the catalogue's."""
+    captioning_device: Literal["auto", "cpu", "cuda"] = option("auto")
+    """Where the model runs; auto: on a GPU if there is one."""
     qwen_batch_size: int = option(8, unit="windows", ge=1)
     """Windows given to the model at once."""
     qwen_use_fp8_weights: bool = option(False)
