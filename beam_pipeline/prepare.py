@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipeline.captions import caption_definition, caption_settings
+from beam_pipeline.captions import caption_definition, caption_settings, caption_writing
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
 from beam_pipeline.routes import routes_of
@@ -18,6 +18,7 @@ from transforms.annotate.caption_settings import CaptionSettings
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
+from transforms.clips.predict_dataset import STAGE as PREDICT_STAGE
 from transforms.filters.score_limits import LUMA_LIMITS
 from transforms.filters.score_options import ScoreFilters
 from transforms.json_files import read_json_if_there
@@ -201,12 +202,15 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
     check_encoder(clip_form(config), encode)
     cut = _cut_settings(config, encode, place.workers or 1)
     captions = caption_settings(config)
+    writing = caption_writing(config, captions)
     if captions is not None:
         look = dataclasses.replace(cut.look, caption_fps=captions.frames_fps)
         cut = dataclasses.replace(cut, look=look)
     stages = stage_fingerprints(config, encode, cut.look)
     if captions is not None:
         stages += (("captions", fingerprint(caption_definition(config, captions))),)
+    if writing.predict_dataset:
+        stages += ((PREDICT_STAGE, fingerprint({"kind": "predict2"})),)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=place.run_id,
@@ -217,6 +221,7 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
         retry_failed=config.run.retry_failed,
         routes=routes_of(config),
         captioning_algorithm=config.caption_model.captioning_algorithm if captions else "",
+        caption_writing=writing,
     )
     return PreparedSplit(
         context=context,

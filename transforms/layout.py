@@ -12,6 +12,7 @@ PROCESSED_VIDEOS = "processed_videos"
 PROCESSED_CHUNKS = "processed_clip_chunks"
 FAILURES = "failures"
 RUNS = "runs"
+PREDICT_DATASET = "cosmos_predict2_video2world_dataset"
 WORK = ".work"
 OUTPUT_FOLDERS = (
     # Commits first: whoever removes an output removes the proof of work before the work.
@@ -21,6 +22,7 @@ OUTPUT_FOLDERS = (
     FAILURES,
     RUNS,
     WORK,
+    PREDICT_DATASET,
     PREVIEWS,
     FILTERED_CLIPS,
     CLIPS,
@@ -41,6 +43,16 @@ def meta_uri(root: str, clip_id: str, version: str = "v0") -> str:
 def previews_uri(root: str, clip_id: str, name: str) -> str:
     """Return where one preview of a clip lies."""
     return join(root, PREVIEWS, clip_id, name)
+
+
+def predict_video_uri(root: str, clip_id: str, frames: tuple[int, int]) -> str:
+    """Return where a window's video of the Cosmos-Predict2 dataset lies; both frames belong."""
+    return join(root, PREDICT_DATASET, "videos", f"{clip_id}_{frames[0]}_{frames[1]}.mp4")
+
+
+def predict_text_uri(root: str, clip_id: str, frames: tuple[int, int]) -> str:
+    """Return where the text of such a window lies."""
+    return join(root, PREDICT_DATASET, "metas", f"{clip_id}_{frames[0]}_{frames[1]}.txt")
 
 
 def video_record_uri(root: str, rel: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from transforms.clips.caption_counts import caption_counts, window_captions
+from transforms.clips.caption_counts import caption_counts, window_captions, window_enhanced
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.clips.plan import Plan
 from transforms.clips.score_counts import count_scores
@@ -14,10 +14,8 @@ from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.records import Failure
 from transforms.run_context import SCHEMA_VERSION, RunContext
 
-_NOTHING_YET: Mapping[str, Any] = MappingProxyType(
-    {"num_clips_with_embeddings": 0, "all_windows_enhanced_caption": {}}
-)
-"""Upstream's fields of embeddings and rewritten captions, which no clip has here."""
+_NOTHING_YET: Mapping[str, Any] = MappingProxyType({"num_clips_with_embeddings": 0})
+"""Upstream's field of embeddings, which no clip has here."""
 
 
 def chunk_record(
@@ -69,6 +67,7 @@ def _kept_clips(kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "num_clips_with_caption": sum(meta["has_caption"] for meta in kept),
         "num_clips_with_webp": sum(bool(meta.get("previews")) for meta in kept),
         "all_windows": window_captions(kept),
+        "all_windows_enhanced_caption": window_enhanced(kept),
         **caption_counts(kept),
     }
 

@@ -22,7 +22,7 @@ LOOK_STAGES = frozenset(
     {"motion_score", "previews", "captions", *(f"{name}_score" for name in LUMA_FILTERS)}
 )
 """Stages that need the clip's frames; the others only need its scores."""
-KEPT_ONLY_STAGES = frozenset({"previews", "captions"})
+KEPT_ONLY_STAGES = frozenset({"previews", "captions", "predict_dataset"})
 """Stages behind the filters: a rejected clip is never pending for them."""
 
 

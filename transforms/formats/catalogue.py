@@ -85,6 +85,16 @@ FILE_KINDS = (
     FileKind("clip", "output", "clips/{uuid}.mp4"),
     FileKind("filtered_clip", "output", "filtered_clips/{uuid}.mp4"),
     FileKind("clip_meta", "output", "metas/{version}/{uuid}.json", ClipMeta),
+    FileKind(
+        "predict_video",
+        "output",
+        "cosmos_predict2_video2world_dataset/videos/{uuid}_{first}_{last}.mp4",
+    ),
+    FileKind(
+        "predict_text",
+        "output",
+        "cosmos_predict2_video2world_dataset/metas/{uuid}_{first}_{last}.txt",
+    ),
     FileKind("preview", "output", "previews/{uuid}/{first}_{last}.webp"),
     FileKind("video_record", "output", "processed_videos/{rel}.json", VideoRecord),
     FileKind("chunk_record", "output", "processed_clip_chunks/{rel}_{chunk}.json", ChunkRecord),

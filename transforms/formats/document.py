@@ -42,6 +42,7 @@ ClipStage = Literal[
     "letterbox_filter",
     "previews",
     "captions",
+    "predict_dataset",
 ]
 """Names in ``stages``: what a clip has been through."""
 
