@@ -9,14 +9,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from beam_pipeline.config import CurateConfig, PipelineConfig, SplitConfig
+from beam_pipeline.config import CurateConfig, PipelineConfig, RecaptionConfig, SplitConfig
 from transforms.annotate.caption_prompts import PROMPTS, check_prompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.errors import PreflightError, UsageError
 from transforms.models.captions.settings import OpenAISettings
 from transforms.storage.endpoints import shown_endpoint
 
-SplitLike = SplitConfig | CurateConfig
+SplitLike = SplitConfig | CurateConfig | RecaptionConfig
 BUILT = ("openai",)
 """Algorithms whose engine is built."""
 _ANSWER_SECONDS = 10.0

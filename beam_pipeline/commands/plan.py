@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beam_pipeline.auto_options import resolve_auto
-from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
+from beam_pipeline.config import (
+    AnyConfig,
+    CurateConfig,
+    RecaptionConfig,
+    ShardConfig,
+    SplitConfig,
+)
 from beam_pipeline.detection import settle_splitting
 from beam_pipeline.exit_status import EXIT_OK
 from beam_pipeline.preflight import check_apart, check_input
@@ -42,7 +48,11 @@ def run_plan(config: AnyConfig) -> int:
     config, splitting = settle_splitting(config)
     lines = [f"Plan of {config.pipeline} (nothing is written)", *resolve_auto(config)[1]]
     lines += [splitting] if splitting else []
-    if isinstance(config, ShardConfig):
+    if isinstance(config, RecaptionConfig):
+        from beam_pipeline.recaption import plan_lines  # noqa: PLC0415 - imports Beam
+
+        lines += plan_lines(config)
+    elif isinstance(config, ShardConfig):
         lines += _shard_lines(config)
     else:
         lines += _split_lines(config)

@@ -13,7 +13,6 @@ from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 from transforms.annotate.caption_requests import caption_requests
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.annotate.collect_captions import CollectCaptions
-from transforms.clips.plan import read_plan
 from transforms.errors import MediaError
 from transforms.models.captions.engine import CaptionEngine, CaptionRequest
 from transforms.models.captions.tickets import Ticket, put
@@ -57,7 +56,7 @@ def with_requests(clip: Clip, settings: CaptionSettings, root: str) -> tuple[Cli
     if clip.outcome != "pending" or clip.file is None or STAGE in clip.done:
         return clip, None
     try:
-        requests = caption_requests(clip, settings.prompt, read_plan(clip.plan_uri), root)
+        requests = caption_requests(clip, settings.prompt, root)
     except MediaError as error:
         return clip.failed(Failure("look", error.reason, error.message)), None
     return clip, requests or None

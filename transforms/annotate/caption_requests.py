@@ -7,24 +7,23 @@ from pathlib import Path
 
 from transforms.annotate.caption_prompts import filled
 from transforms.annotate.windows import inclusive_window
-from transforms.clips.plan import Plan
+from transforms.clips.plan import read_plan
 from transforms.clips.stored_clip import mp4_uri
 from transforms.json_files import read_json
 from transforms.layout import meta_uri
 from transforms.media.clip_files import clip_path, windows_folder
 from transforms.models.captions.engine import CaptionRequest
-from transforms.records import Clip, ClipFile, Window
+from transforms.records import Clip, ClipFile, ClipSource, Window
 from transforms.shards.window_mp4 import write_window
 from transforms.storage.open_storage import storage_for
 
 
-def caption_requests(clip: Clip, prompt: str, plan: Plan, root: str) -> tuple[CaptionRequest, ...]:
+def caption_requests(clip: Clip, prompt: str, root: str) -> tuple[CaptionRequest, ...]:
     """Return one request per window of a clip that was looked at.
 
     Args:
         clip: Its mp4 lies in scratch or, when it is ``redone``, in the output.
         prompt: What is asked, with placeholders.
-        plan: The plan of its video.
         root: Output root.
 
     Raises:
@@ -32,12 +31,13 @@ def caption_requests(clip: Clip, prompt: str, plan: Plan, root: str) -> tuple[Ca
     """
     if clip.file is None:
         raise ValueError(f"clip {clip.clip_id} has no file")
+    source = clip.source or _planned_source(clip)
     requests = []
     for window in clip.file.windows:
         first, last = inclusive_window((window.start_frame, window.end_frame))
         request = CaptionRequest(
             request_id=f"{clip.clip_id}_{first}_{last}",
-            prompt=filled(prompt, _values(clip, clip.file, window, plan)),
+            prompt=filled(prompt, _values(clip.file, window, source)),
             mp4_path=str(_window_mp4(clip, clip.file, window, root)),
         )
         requests.append(request)
@@ -64,10 +64,16 @@ def _window_mp4(clip: Clip, file: ClipFile, window: Window, root: str) -> Path:
     return target
 
 
-def _values(clip: Clip, file: ClipFile, window: Window, plan: Plan) -> dict[str, str]:
+def _planned_source(clip: Clip) -> ClipSource:
+    plan = read_plan(clip.plan_uri)
+    name = plan.video.uri.rsplit("/", 1)[-1]
+    return ClipSource(name, plan.spans[clip.clip_index].start_seconds)
+
+
+def _values(file: ClipFile, window: Window, source: ClipSource) -> dict[str, str]:
     num_frames = window.end_frame - window.start_frame
     fps = file.framerate or 1.0
-    start = plan.spans[clip.clip_index].start_seconds + window.start_frame / fps
+    start = source.start_seconds + window.start_frame / fps
     return {
         "width": str(file.width),
         "height": str(file.height),
@@ -75,5 +81,5 @@ def _values(clip: Clip, file: ClipFile, window: Window, plan: Plan) -> dict[str,
         "num_frames": str(num_frames),
         "duration_s": f"{num_frames / fps:.2f}",
         "start_s": f"{start:.2f}",
-        "source_name": plan.video.uri.rsplit("/", 1)[-1],
+        "source_name": source.name,
     }

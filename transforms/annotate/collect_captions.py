@@ -12,7 +12,6 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
 from transforms.models.captions.tickets import Ticket, take
 from transforms.models.exact_handler import ModelError
@@ -46,7 +45,7 @@ class _CollectCaptions(beam.DoFn):
         self._max_open = max_open
         self._context = context
         self._waiting: list[tuple[Clip, Answers]] = []
-        self._heartbeat = Heartbeat(lease_uri(context.root), context.run_id)
+        self._heartbeat = Heartbeat(context.lease_uri, context.run_id)
 
     def start_bundle(self) -> None:
         # Clips of a bundle that ended in an error come again.
