@@ -178,6 +178,8 @@ class RecaptionConfig(PipelineConfig):
 
 
 CurationConfig = SplitConfig | ShardConfig | CurateConfig
+CaptionedConfig = SplitConfig | CurateConfig | RecaptionConfig
+"""What may make captions; the sections of captions have the same names in each."""
 AnyConfig = CurationConfig | RecaptionConfig
 
 PIPELINES: dict[str, type[AnyConfig]] = {
