@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from beam_pipeline.auto_options import resolve_auto
+from beam_pipeline.clip_inputs import settle_clip_input
 from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import check_detection, settle_splitting
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
@@ -124,9 +125,10 @@ def _checked(
     check_run(config)
     runner.preflight(beam_flags)
     config, splitting = settle_splitting(config)
+    config, shortest = settle_clip_input(config)
     check_detection(config)
     resolved, lines = resolve_auto(config)
-    for line in [*lines, *filter(None, [splitting])]:
+    for line in [*lines, *filter(None, [splitting, shortest])]:
         print(line, file=sys.stderr)
     return config, resolved
 

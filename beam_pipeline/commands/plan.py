@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beam_pipeline.auto_options import resolve_auto
+from beam_pipeline.clip_inputs import settle_clip_input
 from beam_pipeline.config import (
     AnyConfig,
     CurateConfig,
@@ -46,8 +47,9 @@ def run_plan(config: AnyConfig) -> int:
     open_stores(config)
     check_stores(config, writes=False)
     config, splitting = settle_splitting(config)
+    config, shortest = settle_clip_input(config)
     lines = [f"Plan of {config.pipeline} (nothing is written)", *resolve_auto(config)[1]]
-    lines += [splitting] if splitting else []
+    lines += filter(None, [splitting, shortest])
     if isinstance(config, RecaptionConfig):
         from beam_pipeline.recaption import plan_lines  # noqa: PLC0415 - imports Beam
 
