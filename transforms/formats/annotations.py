@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from transforms.formats.document import Count, Document, SchemaVersion, ours
 
 
@@ -51,3 +53,35 @@ class AnnotationFailure(Document):
     """Where the clip's source lay; empty when its metadata could not be read."""
     schema_version: SchemaVersion = ours()
     """Version of this format."""
+
+
+class AnnotatedWindow(Document):
+    """A caption window, as in ``metas/v0``."""
+
+    model_config = ConfigDict(extra="allow")
+
+    start_frame: Count = ours(unit="frame number")
+    """First frame; the clip's first frame is 0."""
+    end_frame: Count = ours(unit="frame number")
+    """Last frame, which belongs to the window."""
+
+
+class AnnotatedMeta(Document):
+    """What metadata of a version has, whoever wrote the clip; other fields are as in v0."""
+
+    model_config = ConfigDict(extra="allow")
+
+    span_uuid: str = ours()
+    """Id of the clip."""
+    windows: list[AnnotatedWindow] = ours()
+    """Caption windows."""
+    valid: bool = ours()
+    """Whether it has a window."""
+    has_caption: bool = ours()
+    """Whether a window has a caption."""
+    total_prompt_tokens: Count = ours(unit="tokens")
+    """Tokens given to the caption model."""
+    total_output_tokens: Count = ours(unit="tokens")
+    """Tokens the caption model wrote."""
+    stages: dict[str, str] = ours()
+    """What the clip has been through, with the captions of this version."""
