@@ -200,6 +200,9 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
     check_encoder(clip_form(config), encode)
     cut = _cut_settings(config, encode, place.workers or 1)
     captions = caption_settings(config)
+    if captions is not None:
+        look = dataclasses.replace(cut.look, caption_fps=captions.frames_fps)
+        cut = dataclasses.replace(cut, look=look)
     stages = stage_fingerprints(config, encode, cut.look)
     if captions is not None:
         stages += (("captions", fingerprint(caption_definition(config, captions))),)

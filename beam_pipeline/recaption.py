@@ -65,7 +65,7 @@ class PreparedRecaption:
             routes=routes_of(config),
         )
         self._settings = RecaptionSettings(
-            look=look_settings(config),
+            look=look_settings(config, self._captions),
             num_children=math.ceil(num_slots() / (place.workers or 1)),
             limits=ChildLimits(
                 config.execution.child_memory_limit_mb, config.execution.child_silence_limit_s
@@ -137,19 +137,12 @@ class PreparedRecaption:
 
 
 def plan_lines(config: RecaptionConfig) -> list[str]:
-    """Return what a run would do.
-
-    Raises:
-        PreflightError: The engine is not there or does not answer.
-    """
-    captions = _caption_settings(config)
+    """Return what a run would do."""
     root, version = absolute(str(config.sharding.input_clip_path)), _version(config)
     ledger = read_annotation_ledger(root, version, config.input.limit)
     return [
         f"  input       {root}",
         f"  version     {version}",
-        f"  captions    {config.caption_model.captioning_algorithm}: "
-        f"{captions.engine.settings.found}",
         f"  done        {len(ledger.committed)} clips, {len(ledger.failed)} failed before",
         f"  to do       {len(ledger.missing)} clips",
         "  time        not predicted: it is the model's",
@@ -170,12 +163,13 @@ def with_stored_windows(config: RecaptionConfig) -> RecaptionConfig:
     return config.model_copy(update={"windows": windows})
 
 
-def look_settings(config: RecaptionConfig) -> LookSettings:
-    """Return what the look finds out about each clip: its windows, nothing else."""
+def look_settings(config: RecaptionConfig, captions: CaptionSettings) -> LookSettings:
+    """Return what the look finds out about each clip: its windows, and the frames to be seen."""
     windows = config.windows
     return LookSettings(
         window_size=windows.captioning_window_size,
         remainder_threshold=windows.captioning_remainder_threshold,
+        caption_fps=captions.frames_fps,
     )
 
 

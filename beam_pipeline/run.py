@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.clip_inputs import settle_clip_input
 from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, SplitConfig
-from beam_pipeline.detection import check_detection, settle_splitting
+from beam_pipeline.detection import settle_splitting
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
+from beam_pipeline.model_table import model_table, raise_problems
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
 from beam_pipeline.routes import open_stores
@@ -71,14 +72,15 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         if not runner.IS_LOCAL:
             place = RunPlace(scratch, held.enter_context(shared_folder(leases[0], run_id)))
         place = dataclasses.replace(place, workers=runner.num_workers(beam_flags))
+        lost = threading.Event()
+        job = _job(config, place, leases, lost)
+        runner.check_workers(beam_flags, job)
         run = _prepared(pipeline, config, place, resolved)
         run.store()
         # It measures this machine alone.
         prediction = run.predict() if runner.IS_LOCAL else None
         predicted_at = time.monotonic()
-        lost = threading.Event()
         with _swept(leases, place, lost):
-            job = _job(config, place, leases, lost)
             totals = _work(run, config, runner, beam_flags, job)
         for uri in leases:
             raise_if_lost(uri, run_id)
@@ -126,10 +128,12 @@ def _checked(
     runner.preflight(beam_flags)
     config, splitting = settle_splitting(config)
     config, shortest = settle_clip_input(config)
-    check_detection(config)
-    resolved, lines = resolve_auto(config)
-    for line in [*lines, *filter(None, [splitting, shortest])]:
+    config, resolved, lines = resolve_auto(config)
+    table = model_table(config, is_local=runner.IS_LOCAL)
+    lines += [*filter(None, [splitting, shortest]), *(table.lines() if table.rows else [])]
+    for line in lines:
         print(line, file=sys.stderr)
+    raise_problems(table)
     return config, resolved
 
 

@@ -220,7 +220,8 @@ def test_secrets_are_never_shown() -> None:
 
 
 def test_auto_is_stored_with_its_reason() -> None:
-    resolved, lines = resolve_auto(split(generate_captions=False))
+    settled, resolved, lines = resolve_auto(split(generate_captions=False))
+    assert settled.embedding.generate_embeddings is False
     assert resolved == {
         "generate_embeddings": {
             "requested": "auto",
@@ -231,7 +232,7 @@ def test_auto_is_stored_with_its_reason() -> None:
     assert lines == [
         "generate_embeddings: auto is off here (embeddings are not built yet)",
     ]
-    assert resolve_auto(split(splitting_algorithm="fixed_stride"))[1] == [
+    assert resolve_auto(split(splitting_algorithm="fixed_stride"))[2] == [
         "generate_embeddings: auto is off here (embeddings are not built yet)",
         "generate_captions: auto is off here (captioning_algorithm=qwen is not built yet)",
     ]

@@ -21,6 +21,7 @@ from beam_pipeline.config import (
 )
 from beam_pipeline.detection import settle_splitting
 from beam_pipeline.exit_status import EXIT_OK
+from beam_pipeline.model_table import model_table, raise_problems
 from beam_pipeline.preflight import check_apart, check_input
 from beam_pipeline.prepare import prepare_shard, prepare_split
 from beam_pipeline.routes import open_stores
@@ -48,8 +49,14 @@ def run_plan(config: AnyConfig) -> int:
     check_stores(config, writes=False)
     config, splitting = settle_splitting(config)
     config, shortest = settle_clip_input(config)
-    lines = [f"Plan of {config.pipeline} (nothing is written)", *resolve_auto(config)[1]]
+    config, _, autos = resolve_auto(config)
+    lines = [f"Plan of {config.pipeline} (nothing is written)", *autos]
     lines += filter(None, [splitting, shortest])
+    table = model_table(config)
+    lines += [f"  {line}" for line in table.lines()] if table.rows else []
+    if table.problems:
+        print("\n".join(lines))
+    raise_problems(table)
     if isinstance(config, RecaptionConfig):
         from beam_pipeline.recaption import plan_lines  # noqa: PLC0415 - imports Beam
 

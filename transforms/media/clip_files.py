@@ -1,7 +1,8 @@
 """Where the files of a clip lie in a worker's scratch folder, and how many bytes they take.
 
-Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``, ``previews/`` and ``windows/`` beside it. A
-scratch folder belongs to one pool of children; two pools that cut the same clip never meet.
+Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``, ``previews/``, ``windows/`` and ``frames/``
+beside it. A scratch folder belongs to one pool of children; two pools that cut the same clip never
+meet.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ def preview_folder(scratch: Path, clip_id: str) -> Path:
 def windows_folder(scratch: Path, clip_id: str) -> Path:
     """Return the folder of the clip's caption windows as mp4 files of their own."""
     return clip_folder(scratch, clip_id) / "windows"
+
+
+def frames_folder(scratch: Path, clip_id: str) -> Path:
+    """Return the folder of the frames of the clip's caption windows that a model is to see."""
+    return clip_folder(scratch, clip_id) / "frames"
 
 
 def cutting_folder(scratch: Path, job_id: str) -> Path:

@@ -22,6 +22,7 @@ from transforms.media.observers.motion import PATCH, Motion
 from transforms.media.observers.motion_proxy import ProxyMotion
 from transforms.media.observers.observer import Findings, Observer
 from transforms.media.observers.preview_frames import PreviewFrames, preview_size
+from transforms.media.observers.window_frames import WindowFrames, frames_plan
 from transforms.media.open_input import open_clip
 from transforms.media.stopwatch import Stopwatch
 from transforms.records import Window
@@ -76,7 +77,9 @@ class _Clip:
     """Bytes of the packet that each frame is in, in presentation order. Shape (N,)."""
 
 
-def look(path: Path, settings: LookSettings, *, preview_folder: Path) -> LookResult:
+def look(
+    path: Path, settings: LookSettings, *, preview_folder: Path, frames_folder: Path | None = None
+) -> LookResult:
     """Return what there is to know about a finished clip, from one decode of its file.
 
     The file is read three times (checksum, packet list, decode) and decoded once.
@@ -86,6 +89,8 @@ def look(path: Path, settings: LookSettings, *, preview_folder: Path) -> LookRes
         settings: Which observers to run.
         preview_folder: Where previews are written; made when there are any. Nothing is written
             there for windows that do not decode.
+        frames_folder: Where the frames for captions are written, needed if any are wanted; made
+            when there are any.
 
     Raises:
         MediaError: ``clip_does_not_decode``: the file cannot be opened as video, holds fewer
@@ -109,6 +114,8 @@ def look(path: Path, settings: LookSettings, *, preview_folder: Path) -> LookRes
     if settings.previews is not None and spans:
         preview_folder.mkdir(parents=True, exist_ok=True)
         observers["previews"] = _preview_observer(clip, settings.previews, spans, preview_folder)
+    if settings.caption_fps is not None and frames_folder is not None and spans:
+        observers.update(_frames_observer(clip, settings.caption_fps, spans, frames_folder))
     findings = _observed(path, observers, watch, export_vectors=settings.motion is not None)
     return LookResult(
         num_bytes=num_bytes,
@@ -249,6 +256,22 @@ def _preview_observer(
     return PreviewFrames(
         settings, windows=spans, time_base=clip.time_base, size=size, folder=folder
     )
+
+
+def _frames_observer(
+    clip: _Clip, sampling_fps: float, spans: list[tuple[int, int]], folder: Path
+) -> dict[str, Observer]:
+    """Return the observer that keeps the frames that a caption model is to see, if it can."""
+    fps = float(clip.fps or 0)
+    try:
+        plans = [
+            frames_plan(span, size=clip.size, fps=fps, sampling_fps=sampling_fps) for span in spans
+        ]
+    except MediaError:
+        # No fault of the clip: who asks for captions finds no frames, and says why.
+        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"frames": WindowFrames(plans, folder)}
 
 
 def _undecodable(path: Path, what: str) -> MediaError:

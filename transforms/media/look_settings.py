@@ -39,6 +39,8 @@ class LookSettings:
     """None: no previews."""
     scores: tuple[str, ...] = ()
     """What to measure on the pixels' brightness: names in ``observers.luma_scores.SCORERS``."""
+    caption_fps: float | None = None
+    """Frames per second of each window that a caption model is to see; None: no frames are kept."""
 
     def __post_init__(self) -> None:
         """Turn the list that JSON makes of a tuple back into one."""
