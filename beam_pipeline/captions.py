@@ -9,14 +9,14 @@ from typing import Any
 
 from beam_pipeline.caption_chain import chain_settings, enhance_settings
 from beam_pipeline.caption_engines import gemini, local, served, vllm
-from beam_pipeline.config import CurateConfig, PipelineConfig, SplitConfig
+from beam_pipeline.config import CaptionedConfig, CurateConfig, PipelineConfig, SplitConfig
 from beam_pipeline.prompt_files import read_prompt
 from transforms.annotate.caption_prompts import PROMPTS, check_prompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.errors import PreflightError, UsageError
 from transforms.run_context import CaptionWriting
 
-SplitLike = SplitConfig | CurateConfig
+SplitLike = CaptionedConfig
 
 _logger = logging.getLogger(__name__)
 

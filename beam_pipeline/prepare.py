@@ -14,6 +14,7 @@ from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
 from beam_pipeline.routes import routes_of
 from beam_pipeline.run_place import RunPlace
+from beam_pipeline.stored_windows import window_option
 from transforms.annotate.caption_settings import CaptionSettings
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
@@ -21,8 +22,6 @@ from transforms.clips.finish_run import RunFacts
 from transforms.clips.predict_dataset import STAGE as PREDICT_STAGE
 from transforms.filters.score_limits import LUMA_LIMITS
 from transforms.filters.score_options import ScoreFilters
-from transforms.json_files import read_json_if_there
-from transforms.layout import options_uri
 from transforms.media import crop_probe
 from transforms.media.child_limits import ChildLimits
 from transforms.media.clip_form import ClipForm
@@ -263,7 +262,7 @@ def prepare_shard(config: ShardLike, place: RunPlace) -> PreparedShard:
         settings=shard_settings(
             sharding,
             captioning_algorithm=config.caption_model.captioning_algorithm,
-            window_size=_window_size(config, input_root),
+            window_size=window_option(config, input_root, "captioning_window_size"),
         ),
         dataset=DatasetRun(
             input_root=input_root,
@@ -276,12 +275,3 @@ def prepare_shard(config: ShardLike, place: RunPlace) -> PreparedShard:
         ),
         summary_uri=place.dataset_summary,
     )
-
-
-def _window_size(config: ShardLike, input_root: str) -> int:
-    """Return the window size the clips were made with, unless the user says another one."""
-    name = "captioning_window_size"
-    stored = read_json_if_there(options_uri(input_root)) or {"options": {}}
-    if name in config.windows.model_fields_set or name not in stored["options"]:
-        return config.windows.captioning_window_size
-    return int(stored["options"][name])

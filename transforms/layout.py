@@ -13,12 +13,14 @@ PROCESSED_CHUNKS = "processed_clip_chunks"
 FAILURES = "failures"
 RUNS = "runs"
 PREDICT_DATASET = "cosmos_predict2_video2world_dataset"
+ANNOTATIONS = "annotations"
 WORK = ".work"
 OUTPUT_FOLDERS = (
     # Commits first: whoever removes an output removes the proof of work before the work.
     PROCESSED_VIDEOS,
     PROCESSED_CHUNKS,
     METAS,
+    ANNOTATIONS,
     FAILURES,
     RUNS,
     WORK,
@@ -108,6 +110,21 @@ def wave_uri(root: str) -> str:
 def finished_run_uri(root: str, number: int) -> str:
     """Return the record of a finished run."""
     return join(root, RUNS, f"{number:04d}.json")
+
+
+def annotations_uri(root: str, version: str, *names: str) -> str:
+    """Return the folder of what ``recaption`` tells of a version, or a file in it."""
+    return join(root, ANNOTATIONS, version, *names)
+
+
+def annotation_failure_uri(root: str, version: str, clip_id: str) -> str:
+    """Return the failure file of a clip that could not be captioned anew."""
+    return annotations_uri(root, version, FAILURES, f"{clip_id}.json")
+
+
+def annotation_lease_uri(root: str, version: str) -> str:
+    """Return the file that says which run makes a version of the annotations."""
+    return join(root, WORK, version, "lease.json")
 
 
 def all_captions_uri(root: str, version: str = "v0") -> str:

@@ -258,6 +258,16 @@ class WindowCaption:
     answer: CaptionAnswer
 
 
+@dataclass(frozen=True, slots=True)
+class ClipSource:
+    """Where a clip was cut from, as prompts tell it."""
+
+    name: str
+    """Name of the source's file."""
+    start_seconds: float
+    """Where the clip begins in it."""
+
+
 Outcome = Literal["pending", "rejected", "failed", "no_frames", "committed"]
 
 
@@ -289,6 +299,8 @@ class Clip:
     """Stages that the commit of a clip has that is ``redone``."""
     captions: tuple[WindowCaption, ...] = ()
     """One per caption window, when it was asked for."""
+    source: ClipSource | None = None
+    """Of a clip that is captioned anew, whose plan is not looked at; None: the plan tells."""
 
     def score(self, name: str) -> float | None:
         """Return the named score, or None when it was not measured."""
