@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from transforms.models.embeddings.algorithms import STEMS
 from transforms.storage.uris import join
 
 CLIPS = "clips"
@@ -22,6 +23,8 @@ OUTPUT_FOLDERS = (
     RUNS,
     WORK,
     PREVIEWS,
+    *(f"{stem}_parquet" for stem in STEMS),
+    *STEMS,
     FILTERED_CLIPS,
     CLIPS,
 )
@@ -41,6 +44,16 @@ def meta_uri(root: str, clip_id: str, version: str = "v0") -> str:
 def previews_uri(root: str, clip_id: str, name: str) -> str:
     """Return where one preview of a clip lies."""
     return join(root, PREVIEWS, clip_id, name)
+
+
+def embedding_uri(root: str, stem: str, clip_id: str) -> str:
+    """Return where a clip's embedding lies; ``stem`` says of which model."""
+    return join(root, stem, f"{clip_id}.pickle")
+
+
+def embedding_table_uri(root: str, stem: str, video_uuid: str, chunk_index: int) -> str:
+    """Return where the table with the embeddings of a chunk lies."""
+    return join(root, f"{stem}_parquet", f"{video_uuid}_{chunk_index}.parquet")
 
 
 def video_record_uri(root: str, rel: str) -> str:

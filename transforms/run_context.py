@@ -33,6 +33,8 @@ class RunContext(RoutesHolder):
     annotation_version: str = "v0"
     captioning_algorithm: str = ""
     """Whose captions are made, empty: none are. Part of field names of windows."""
+    embedding_algorithm: str = ""
+    """Which one embeds clips, empty: none."""
     routes: tuple[StorageRoute, ...] = ()
     """Whose credentials open inputs and output; whoever holds a context can open them."""
 

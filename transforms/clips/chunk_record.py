@@ -15,9 +15,9 @@ from transforms.records import Failure
 from transforms.run_context import SCHEMA_VERSION, RunContext
 
 _NOTHING_YET: Mapping[str, Any] = MappingProxyType(
-    {"num_clips_with_embeddings": 0, "all_windows_enhanced_caption": {}}
+    {"all_windows_enhanced_caption": {}}
 )
-"""Upstream's fields of embeddings and rewritten captions, which no clip has here."""
+"""Upstream's field of rewritten captions, which no clip has here."""
 
 
 def chunk_record(
@@ -66,6 +66,7 @@ def _kept_clips(kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "num_clips_passed": len(kept),
         "clips": [meta["span_uuid"] for meta in kept],
+        "num_clips_with_embeddings": sum("embedding" in meta for meta in kept),
         "num_clips_with_caption": sum(meta["has_caption"] for meta in kept),
         "num_clips_with_webp": sum(bool(meta.get("previews")) for meta in kept),
         "all_windows": window_captions(kept),

@@ -26,7 +26,7 @@ from transforms.media.child_messages import (
     Tick,
 )
 from transforms.media.child_probe import answer_probe
-from transforms.media.clip_files import clip_path, cutting_folder, preview_folder
+from transforms.media.clip_files import clip_path, cutting_folder, frames_path, preview_folder
 from transforms.media.crop_box import upright_box
 from transforms.media.crop_probe import decided_crop
 from transforms.media.cut import CutResult, CutSpan, cut_run
@@ -250,7 +250,12 @@ class Worker:
         self._begin("look", finished.clip_id)
         previews = preview_folder(self._scratch, finished.clip_id)
         try:
-            seen = look(finished.path, job.look, preview_folder=previews)
+            seen = look(
+                finished.path,
+                job.look,
+                preview_folder=previews,
+                frames_path=frames_path(self._scratch, finished.clip_id),
+            )
             _check_count(seen.num_frames, finished)
         except MediaError as error:
             self._report_failure(job, finished.clip_id, "look", error)

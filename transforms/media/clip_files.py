@@ -1,7 +1,8 @@
 """Where the files of a clip lie in a worker's scratch folder, and how many bytes they take.
 
-Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``, ``previews/`` and ``windows/`` beside it. A
-scratch folder belongs to one pool of children; two pools that cut the same clip never meet.
+Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``, ``previews/`` and ``windows/``, the frames that a
+model is to see and the vector it gave beside it. A scratch folder belongs to one pool of children;
+two pools that cut the same clip never meet.
 """
 
 from __future__ import annotations
@@ -29,6 +30,16 @@ def preview_folder(scratch: Path, clip_id: str) -> Path:
 def windows_folder(scratch: Path, clip_id: str) -> Path:
     """Return the folder of the clip's caption windows as mp4 files of their own."""
     return clip_folder(scratch, clip_id) / "windows"
+
+
+def frames_path(scratch: Path, clip_id: str) -> Path:
+    """Return where the frames lie that a model embeds: uint8 RGB, shape (n, height, width, 3)."""
+    return clip_folder(scratch, clip_id) / "frames.npy"
+
+
+def embedding_path(scratch: Path, clip_id: str) -> Path:
+    """Return where the clip's embedding lies, in the form in which it is stored."""
+    return clip_folder(scratch, clip_id) / "embedding.pickle"
 
 
 def cutting_folder(scratch: Path, job_id: str) -> Path:

@@ -15,13 +15,20 @@ from numpy.typing import NDArray
 
 from transforms.annotate.windows import caption_windows
 from transforms.errors import MediaError
-from transforms.media.look_settings import LookSettings, MotionSettings, PreviewSettings
+from transforms.media.frame_sampling import frames_to_sample, sampled_size
+from transforms.media.look_settings import (
+    FrameSettings,
+    LookSettings,
+    MotionSettings,
+    PreviewSettings,
+)
 from transforms.media.observers.frame_count import FrameCount
 from transforms.media.observers.luma_scores import LumaScores
 from transforms.media.observers.motion import PATCH, Motion
 from transforms.media.observers.motion_proxy import ProxyMotion
 from transforms.media.observers.observer import Findings, Observer
 from transforms.media.observers.preview_frames import PreviewFrames, preview_size
+from transforms.media.observers.sampled_frames import SampledFrames
 from transforms.media.open_input import open_clip
 from transforms.media.stopwatch import Stopwatch
 from transforms.records import Window
@@ -72,11 +79,15 @@ class _Clip:
     fps: Fraction | None
     time_base: Fraction
     duration_seconds: float
+    pts: NDArray[np.int64]
+    """Of its frames, ascending; where packets have none, their numbers. Shape (N,)."""
     packet_bytes: NDArray[np.int64]
     """Bytes of the packet that each frame is in, in presentation order. Shape (N,)."""
 
 
-def look(path: Path, settings: LookSettings, *, preview_folder: Path) -> LookResult:
+def look(
+    path: Path, settings: LookSettings, *, preview_folder: Path, frames_path: Path | None = None
+) -> LookResult:
     """Return what there is to know about a finished clip, from one decode of its file.
 
     The file is read three times (checksum, packet list, decode) and decoded once.
@@ -86,6 +97,9 @@ def look(path: Path, settings: LookSettings, *, preview_folder: Path) -> LookRes
         settings: Which observers to run.
         preview_folder: Where previews are written; made when there are any. Nothing is written
             there for windows that do not decode.
+        frames_path: The file that frames for a model are written to; needed when they are asked
+            for. Where the clip has too few, none is written, and the note ``embedding_missing``
+            says so.
 
     Raises:
         MediaError: ``clip_does_not_decode``: the file cannot be opened as video, holds fewer
@@ -109,6 +123,8 @@ def look(path: Path, settings: LookSettings, *, preview_folder: Path) -> LookRes
     if settings.previews is not None and spans:
         preview_folder.mkdir(parents=True, exist_ok=True)
         observers["previews"] = _preview_observer(clip, settings.previews, spans, preview_folder)
+    if settings.frames is not None:
+        observers["frames"] = _frames_observer(clip, settings.frames, frames_path)
     findings = _observed(path, observers, watch, export_vectors=settings.motion is not None)
     return LookResult(
         num_bytes=num_bytes,
@@ -170,7 +186,7 @@ def _read_packets(path: Path) -> _Clip:
                     continue  # outside the edit list: decoded, never shown
                 pts.append(packet.pts if packet.pts is not None else num_read)
                 num_bytes.append(packet.size)
-            clip = _stream_facts(stream, np.array(num_bytes, dtype=np.int64)[np.argsort(pts)])
+            clip = _stream_facts(stream, pts, num_bytes)
             num_stated = stream.frames
     except av.FFmpegError as error:
         raise _undecodable(path, f"cannot be read: {error}") from error
@@ -181,8 +197,10 @@ def _read_packets(path: Path) -> _Clip:
     return clip
 
 
-def _stream_facts(stream: av.VideoStream, packet_bytes: NDArray[np.int64]) -> _Clip:
+def _stream_facts(stream: av.VideoStream, pts: list[int], num_bytes: list[int]) -> _Clip:
     """Return what the stream's header says, with the duration counted where it is silent."""
+    order = np.argsort(pts)
+    packet_bytes = np.array(num_bytes, dtype=np.int64)[order]
     fps, time_base = stream.average_rate, stream.time_base
     assert time_base is not None  # of every demuxed stream
     if stream.duration is not None:
@@ -196,6 +214,7 @@ def _stream_facts(stream: av.VideoStream, packet_bytes: NDArray[np.int64]) -> _C
         fps=fps,
         time_base=time_base,
         duration_seconds=duration,
+        pts=np.array(pts, dtype=np.int64)[order],
         packet_bytes=packet_bytes,
     )
 
@@ -249,6 +268,28 @@ def _preview_observer(
     return PreviewFrames(
         settings, windows=spans, time_base=clip.time_base, size=size, folder=folder
     )
+
+
+class _TooFewFrames:
+    """Stands for frames that a clip does not have."""
+
+    def observe(self, frame: av.VideoFrame, index: int) -> None:
+        """Do nothing."""
+
+    def finish(self) -> Findings:
+        """Return the note about it."""
+        return Findings(notes={"embedding_missing": "too_few_frames"})
+
+
+def _frames_observer(clip: _Clip, settings: FrameSettings, path: Path | None) -> Observer:
+    """Return the observer that keeps frames for a model."""
+    if path is None:
+        raise ValueError("frames for a model are asked for, and there is no path for them")
+    numbers = frames_to_sample(clip.pts.tolist(), clip.time_base, settings)
+    if numbers is None:
+        return _TooFewFrames()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return SampledFrames(numbers, size=sampled_size(*clip.size, settings), path=path)
 
 
 def _undecodable(path: Path, what: str) -> MediaError:
