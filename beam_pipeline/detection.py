@@ -16,7 +16,8 @@ from transforms.clips.fingerprints import fingerprint
 from transforms.errors import PreflightError
 from transforms.json_files import read_json_if_there
 from transforms.layout import options_uri
-from transforms.models.transnetv2_weights import find_weights
+from transforms.models.transnetv2_weights import FILE_NAME
+from transforms.models.weights import find_weights
 from transforms.shots.detection_options import ShotDetection
 from transforms.shots.detection_settings import WINDOWS_PER_SEGMENT, DetectionSettings, Weights
 from transforms.shots.hybrid import hybrid_thresholds
@@ -153,7 +154,13 @@ def _weights(config: SplitLike) -> Weights:
             "pip install 'beam-curate[models]', or use --splitting_algorithm content, which needs "
             "no model"
         )
-    path = find_weights(config.model_files.folder)
+    try:
+        path = find_weights("transnetv2", model_weights_path=config.model_files.folder)
+    except PreflightError as error:
+        raise PreflightError(
+            f"TransNetV2 (splitting_algorithm hybrid or transnetv2) needs {FILE_NAME}: {error}; or "
+            "use --splitting_algorithm content, which needs no model"
+        ) from error
     return Weights(path, _sha256(path))
 
 

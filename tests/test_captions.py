@@ -11,7 +11,7 @@ from caption_server import KEY, MODEL, CaptionServer, caption_server, frames_dig
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
-from beam_pipeline import captions
+from beam_pipeline.caption_engines import served
 from transforms.formats.caption_stats import CaptionQuality
 from transforms.formats.chunk_record import ChunkRecord
 from transforms.formats.clip_meta import ClipMeta
@@ -44,7 +44,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CaptionServer]:
     """Return a running server that the program knows of."""
-    captions.served_model.cache_clear()
+    served.served_model.cache_clear()
     with caption_server() as running:
         monkeypatch.setenv("OPENAI_BASE_URL", running.url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -99,7 +99,7 @@ def test_an_endpoint_that_dies_ends_the_run_and_the_same_command_goes_on(
 ) -> None:
     run = Curated.below(tmp_path, raw)
     options = (*CUT, *CAPTIONS, "--max_failed_share", "0.5", "--openai_caption_retries", "1")
-    captions.served_model.cache_clear()
+    served.served_model.cache_clear()
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with caption_server() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -107,7 +107,7 @@ def test_an_endpoint_that_dies_ends_the_run_and_the_same_command_goes_on(
         assert run.curate(*options) == 1
     assert "does not answer any more; start it again" in capsys.readouterr().err
     assert not (run.out / "summary.json").exists()
-    captions.served_model.cache_clear()
+    served.served_model.cache_clear()
     with caption_server() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         assert run.curate(*options) == 3

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from transforms.errors import PreflightError
+from transforms.models.captions.settings import EngineSettings, OpenAISettings
 
 if TYPE_CHECKING:
     from transforms.models.captions.engine import CaptionEngine
@@ -17,8 +18,13 @@ class EngineSpec:
 
     kind: str
     """``openai``."""
-    settings: Any
+    settings: EngineSettings
     """Of that engine's own class."""
+
+    @property
+    def sees(self) -> Literal["mp4", "frames"]:
+        """What its requests carry: the window's video, or frames sampled during the look."""
+        return "mp4"
 
     def load(self) -> CaptionEngine:
         """Load the engine; only here its packages are imported.
@@ -31,6 +37,7 @@ class EngineSpec:
         from transforms.models.api_access import openai_access  # noqa: PLC0415
         from transforms.models.captions.openai_engine import OpenAIEngine  # noqa: PLC0415
 
+        assert isinstance(self.settings, OpenAISettings)
         return OpenAIEngine(self.settings, openai_access("caption"))
 
 
@@ -41,5 +48,8 @@ class CaptionSettings:
     engine: EngineSpec
     prompt: str
     """With placeholders."""
-    slots: int
-    """Requests that the engine works on at the same time."""
+
+    @property
+    def slots(self) -> int:
+        """Requests that the engine works on at the same time."""
+        return self.engine.settings.slots
