@@ -6,7 +6,9 @@ from typing import Any
 
 from beam_pipeline.captions import captions_here
 from beam_pipeline.config import PipelineConfig
+from beam_pipeline.embeddings import embeddings_here
 from transforms.annotate.caption_options import Captioning
+from transforms.annotate.embedding_options import Embedding
 
 
 def resolve_auto(config: PipelineConfig) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -17,10 +19,8 @@ def resolve_auto(config: PipelineConfig) -> tuple[dict[str, dict[str, Any]], lis
     Example:
         >>> from beam_pipeline.config import SplitConfig
         >>> resolved, lines = resolve_auto(SplitConfig())
-        >>> resolved["generate_embeddings"]
-        {'requested': 'auto', 'resolved': False, 'why': 'embeddings are not built yet'}
-        >>> lines[0]
-        'generate_embeddings: auto is off here (embeddings are not built yet)'
+        >>> resolved["generate_embeddings"]["requested"]
+        'auto'
     """
     resolved: dict[str, dict[str, Any]] = {}
     for _, section in config.sections():
@@ -28,6 +28,8 @@ def resolve_auto(config: PipelineConfig) -> tuple[dict[str, dict[str, Any]], lis
         if name and getattr(section, name) == "auto":
             if isinstance(section, Captioning):
                 on, why = captions_here(config)
+            elif isinstance(section, Embedding):
+                on, why = embeddings_here(config)
             else:
                 on, why = section.decide_auto()
             resolved[name] = {"requested": "auto", "resolved": on, "why": why}

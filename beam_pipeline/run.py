@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.config import AnyConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import check_detection, settle_splitting
+from beam_pipeline.embeddings import check_embeddings, settle_embedding
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
@@ -113,8 +114,10 @@ def _checked(
     runner.preflight(beam_flags)
     config, splitting = settle_splitting(config)
     check_detection(config)
+    config, embedding = settle_embedding(config)
+    check_embeddings(config, is_local=runner.IS_LOCAL)
     resolved, lines = resolve_auto(config)
-    for line in [*lines, *filter(None, [splitting])]:
+    for line in [*lines, *filter(None, [splitting, embedding])]:
         print(line, file=sys.stderr)
     return config, resolved
 

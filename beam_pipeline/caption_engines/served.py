@@ -12,6 +12,9 @@ from transforms.models.captions.settings import OpenAISettings
 from transforms.storage.endpoints import shown_endpoint
 
 _ANSWER_SECONDS = 10.0
+_ALGORITHMS = {"caption": "captioning_algorithm", "embedding": "embedding_algorithm"}
+_NAMES = {"caption": "openai_model_name", "embedding": "openai_embedding_model_name"}
+"""What a model is for to the options about it."""
 
 
 def spec(config: SplitConfig | CurateConfig) -> EngineSpec:
@@ -33,8 +36,12 @@ def spec(config: SplitConfig | CurateConfig) -> EngineSpec:
 
 
 @functools.cache
-def served_model(name: str) -> str:
+def served_model(name: str, use: str = "caption") -> str:
     """Return the model to ask for; ``auto`` is the only one that the endpoint serves.
+
+    Args:
+        name: As the option has it.
+        use: ``caption`` or ``embedding``.
 
     Raises:
         PreflightError: The package is missing, the endpoint does not answer or refuses the key, or
@@ -42,13 +49,13 @@ def served_model(name: str) -> str:
     """
     if importlib.util.find_spec("openai") is None:
         raise PreflightError(
-            "captioning_algorithm=openai needs the package openai: pip install 'beam-curate[api]'"
+            f"{_ALGORITHMS[use]}=openai needs the package openai: pip install 'beam-curate[api]'"
         )
     import openai  # noqa: PLC0415 - an extra
 
     from transforms.models.api_access import openai_access  # noqa: PLC0415
 
-    access = openai_access("caption")
+    access = openai_access(use)
     where = shown_endpoint(access.base_url or "the default endpoint")
     client = openai.OpenAI(
         api_key=access.api_key, base_url=access.base_url, timeout=_ANSWER_SECONDS, max_retries=1
@@ -66,19 +73,19 @@ def served_model(name: str) -> str:
             f"{where}: does not answer as an OpenAI-compatible endpoint ({what}); start the "
             "server, or correct OPENAI_BASE_URL (it usually ends in /v1)"
         ) from None
-    return _chosen(name, served, where)
+    return _chosen(name, served, where, _NAMES[use])
 
 
-def _chosen(name: str, served: list[str], where: str) -> str:
+def _chosen(name: str, served: list[str], where: str, option: str) -> str:
     shown = ", ".join(served[:10]) or "none"
     if name == "auto":
         if len(served) != 1:
             raise PreflightError(
-                f"{where}: serves {len(served)} models ({shown}); name one with --openai_model_name"
+                f"{where}: serves {len(served)} models ({shown}); name one with --{option}"
             )
         return served[0]
     if name not in served:
         raise PreflightError(
-            f"{where}: does not serve {name}; it serves {shown}: name one with --openai_model_name"
+            f"{where}: does not serve {name}; it serves {shown}: name one with --{option}"
         )
     return name

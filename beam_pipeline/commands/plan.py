@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import settle_splitting
+from beam_pipeline.embeddings import settle_embedding
 from beam_pipeline.exit_status import EXIT_OK
 from beam_pipeline.preflight import check_apart, check_input
 from beam_pipeline.prepare import prepare_shard, prepare_split
@@ -40,8 +41,9 @@ def run_plan(config: AnyConfig) -> int:
     open_stores(config)
     check_stores(config, writes=False)
     config, splitting = settle_splitting(config)
+    config, embedding = settle_embedding(config)
     lines = [f"Plan of {config.pipeline} (nothing is written)", *resolve_auto(config)[1]]
-    lines += [splitting] if splitting else []
+    lines += filter(None, [splitting, embedding])
     if isinstance(config, ShardConfig):
         lines += _shard_lines(config)
     else:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from transforms.errors import PreflightError
+from transforms.media.look_settings import FrameSettings
 from transforms.models.embeddings.algorithms import ALGORITHMS
+from transforms.models.embeddings.served_settings import ServedSettings
 
 if TYPE_CHECKING:
     from transforms.models.embeddings.embedder import Embedder
@@ -23,13 +25,15 @@ class EmbedderSpec:
     """Of the model, for records: its name on the hub or at the endpoint, or a folder's name."""
     model_version: str
     """Of its weights: a revision of the hub, or a hash of the folder's files."""
+    digest: str = ""
+    """Hash of the model's files; empty for a served model."""
     folder: str = ""
     """Where the weights lie; empty for a served model."""
     device: str = "auto"
     """``auto``, ``cpu`` or ``cuda``."""
     trust_remote_code: bool = False
-    served: Any = None
-    """``ServedSettings`` of a served model."""
+    served: ServedSettings | None = None
+    """Of a served model."""
 
     def load(self) -> Embedder:
         """Load the model; only here its packages are imported.
@@ -38,7 +42,7 @@ class EmbedderSpec:
             PreflightError: Access, weights, packages or the device are missing.
         """
         kind = ALGORITHMS[self.algorithm].kind
-        if kind == "served":
+        if self.served is not None:
             from transforms.models.api_access import openai_access  # noqa: PLC0415
             from transforms.models.embeddings.served import ServedEmbedder  # noqa: PLC0415
 
@@ -76,3 +80,5 @@ class EmbeddingSettings:
     embedder: EmbedderSpec
     batch_size: int
     """Clips given to the model at once."""
+    frames: FrameSettings
+    """What the look keeps of each clip for it."""

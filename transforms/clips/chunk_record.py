@@ -14,9 +14,7 @@ from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.records import Failure
 from transforms.run_context import SCHEMA_VERSION, RunContext
 
-_NOTHING_YET: Mapping[str, Any] = MappingProxyType(
-    {"all_windows_enhanced_caption": {}}
-)
+_NOTHING_YET: Mapping[str, Any] = MappingProxyType({"all_windows_enhanced_caption": {}})
 """Upstream's field of rewritten captions, which no clip has here."""
 
 

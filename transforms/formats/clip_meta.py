@@ -93,10 +93,22 @@ class FilterWindow(Document):
     """Last frame, which belongs to the window."""
 
 
+EmbeddingAlgorithm = Literal[
+    "clip",
+    "cosmos-embed1-224p",
+    "cosmos-embed1-336p",
+    "cosmos-embed1-448p",
+    "internvideo2",
+    "openai",
+    "siglip2",
+]
+"""Names in ``transforms.models.embeddings.algorithms.ALGORITHMS``."""
+
+
 class Embedding(Document):
     """What the clip's vector is."""
 
-    algorithm: str = ours()
+    algorithm: EmbeddingAlgorithm = ours()
     """Value of ``embedding_algorithm``; the vector lies in the folder that ``formats.md`` names."""
     model_name: str = ours()
     """The model on the hub or at its endpoint, or the name of a local folder."""

@@ -1,8 +1,8 @@
 """Where the files of a clip lie in a worker's scratch folder, and how many bytes they take.
 
-Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``, ``previews/`` and ``windows/``, the frames that a
-model is to see and the vector it gave beside it. A scratch folder belongs to one pool of children;
-two pools that cut the same clip never meet.
+Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``, ``previews/`` and ``windows/``, the frames that
+a model is to see and the vector it gave beside it. A scratch folder belongs to one pool of
+children; two pools that cut the same clip never meet.
 """
 
 from __future__ import annotations

@@ -39,9 +39,7 @@ class ExactHandler(
     errors: tuple[type[Exception], ...] = ()
     """Kinds of errors that are about an example; any other ends the bundle."""
 
-    def __init__(
-        self, *, batch_size: int, example_bytes: int, fills_batches: bool = False
-    ) -> None:
+    def __init__(self, *, batch_size: int, example_bytes: int, fills_batches: bool = False) -> None:
         """Keep how examples are batched.
 
         Args:

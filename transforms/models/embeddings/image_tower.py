@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,27 +47,30 @@ class ImageTower:
     """
 
     def __init__(self, folder: Path, *, device: str, trust_remote_code: bool = False) -> None:
-        import transformers  # noqa: PLC0415 - an extra
-
         settle_threads(device)
         self.device = device
+        try:
+            with quiet_loading():
+                self._load(folder, trust_remote_code=trust_remote_code)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            raise unfit(folder, error, "a CLIP or SigLIP checkpoint with its processor") from error
+
+    def _load(self, folder: Path, *, trust_remote_code: bool) -> None:
+        import transformers  # noqa: PLC0415 - an extra
+
         options: dict[str, Any] = {
             "local_files_only": True,
             "trust_remote_code": trust_remote_code,
         }
-        try:
-            config = transformers.AutoConfig.from_pretrained(folder, **options)
-            self._processor = transformers.AutoImageProcessor.from_pretrained(folder, **options)
-            name, self._output = _TOWERS.get(config.model_type, ("", ""))
-            if name:
-                model_class = getattr(transformers, name)
-                model = model_class.from_pretrained(folder, local_files_only=True)
-            else:
-                model = transformers.AutoModel.from_pretrained(folder, **options)
-                _require_method(model, "get_image_features", folder)
-        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-            raise unfit(folder, error, "a CLIP or SigLIP checkpoint with its processor") from error
-        self._model = model.to(device).eval()
+        config = transformers.AutoConfig.from_pretrained(folder, **options)
+        self._processor = transformers.AutoImageProcessor.from_pretrained(folder, **options)
+        name, self._output = _TOWERS.get(config.model_type, ("", ""))
+        if name:
+            model = _load_tower(getattr(transformers, name), folder, config)
+        else:
+            model = transformers.AutoModel.from_pretrained(folder, **options)
+            _require_method(model, "get_image_features", folder)
+        self._model = model.to(self.device).eval()
 
     def embed(self, clips: Sequence[Frames]) -> list[Vector | EmbeddingError]:
         """Return one vector per clip."""
@@ -78,7 +82,8 @@ class ImageTower:
         return self._embed_all([frames])
 
     def _embed_all(self, clips: Sequence[Frames]) -> Vector:
-        pictures = [np.ascontiguousarray(frame) for frames in clips for frame in frames]
+        # Copies: what lies in a file may not be written to, and torch insists on that.
+        pictures = [np.array(frame) for frames in clips for frame in frames]
         parts = [
             self._frame_vectors(pictures[start : start + FRAMES_AT_ONCE])
             for start in range(0, len(pictures), FRAMES_AT_ONCE)
@@ -98,6 +103,43 @@ class ImageTower:
                 vectors = self._model.get_image_features(**inputs)
             found: NDArray[np.float32] = vectors.float().cpu().numpy()
         return found
+
+
+def _load_tower(model_class: Any, folder: Path, config: Any) -> Any:
+    """Return the image tower of a checkpoint, also of a whole model.
+
+    Raises:
+        PreflightError: Weights of the tower are missing: it would give arbitrary vectors.
+    """
+    tower = getattr(config, "vision_config", config)
+    if tower is not config and hasattr(config, "projection_dim"):
+        tower.projection_dim = config.projection_dim
+    model, found = model_class.from_pretrained(
+        folder, config=tower, local_files_only=True, output_loading_info=True
+    )
+    if missing := sorted(found["missing_keys"]):
+        raise PreflightError(
+            f"embedding_model={folder}: {len(missing)} weights of its image tower are missing "
+            f"({missing[0]}, ...); get the model's files again"
+        )
+    return model
+
+
+@contextlib.contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep transformers from listing the weights of a whole model that its tower does not use, and
+    from drawing bars into a worker's log."""
+    from transformers.utils import logging  # noqa: PLC0415
+
+    before, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        if had_bars:
+            logging.enable_progress_bar()
 
 
 def unfit(folder: Path, error: Exception, what: str) -> PreflightError:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transforms.errors import PreflightError
-from transforms.models.embeddings.image_tower import unfit
+from transforms.models.embeddings.image_tower import quiet_loading, unfit
+from transforms.models.embeddings.model_folder import untrusted
 from transforms.models.embeddings.torch_device import settle_threads
 
 _LOAD_ERRORS = (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError)
@@ -32,9 +32,10 @@ class RemoteModel:
         import transformers  # noqa: PLC0415 - an extra
 
         try:
-            return transformers.AutoProcessor.from_pretrained(
-                self.folder, local_files_only=True, trust_remote_code=True
-            )
+            with quiet_loading():
+                return transformers.AutoProcessor.from_pretrained(
+                    self.folder, local_files_only=True, trust_remote_code=True
+                )
         except _LOAD_ERRORS as error:
             raise unfit(self.folder, error, self.needed) from error
 
@@ -61,21 +62,13 @@ def load_remote(
 
     settle_threads(device)
     try:
-        model = transformers.AutoModel.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=True
-        )
+        with quiet_loading():
+            model = transformers.AutoModel.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=True
+            )
     except _LOAD_ERRORS as error:
         raise unfit(folder, error, needed) from error
     if not hasattr(model, method):
         raise unfit(folder, ValueError(f"{type(model).__name__} has no {method}"), needed)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     return RemoteModel(model.to(device=device, dtype=dtype).eval(), dtype, folder, needed)
-
-
-def untrusted(folder: Path | str) -> PreflightError:
-    """Return the error about code that nobody said may run."""
-    return PreflightError(
-        f"embedding_model={folder}: this model is loaded by code of its own repository, which runs "
-        "with your rights: read that code, then give --trust_remote_code; or use "
-        "--embedding_algorithm siglip2 or clip, which need none"
-    )

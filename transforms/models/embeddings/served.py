@@ -7,7 +7,6 @@ import io
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from transforms.errors import CurateError
 from transforms.models.api_access import ApiAccess
 from transforms.models.captions.backoff import wait_seconds
 from transforms.models.embeddings.embedder import EmbeddingError, Frames, Vector, each_alone
+from transforms.models.embeddings.served_settings import ServedSettings
 from transforms.storage.endpoints import shown_endpoint
 
 JPEG_QUALITY = 95
@@ -30,21 +30,6 @@ _ANSWER_SECONDS = 10.0
 
 class EmbeddingServerGoneError(CurateError):
     """The endpoint cannot be reached any more, or refuses the key; what is finished stays."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServedSettings:
-    """What requests look like and how stubbornly they are sent; holds no key."""
-
-    model: str
-    """Name at the endpoint."""
-    slots: int = 8
-    """Requests at the same time."""
-    retries: int = 3
-    """How often a request that failed is sent again."""
-    retry_delay_seconds: float = 1.0
-    timeout_seconds: float = 300.0
-    """For one attempt."""
 
 
 class ServedEmbedder:
