@@ -36,9 +36,10 @@ setup(
         "configs",
     ],
     package_data={
-        "configs": ["*.yaml", "*.json"],
+        "configs": ["*.yaml", "*.json", "prompts/*.txt"],
         "beam_pipeline": ["py.typed"],
         "runners": ["boot.sh", "flink_job_server/pom.xml"],
+        "runners.flink_worker_check": ["*.jar", "*.java"],
         "runners.slurm": ["*.sh"],
         "transforms.models": ["*.json"],
         "transforms.shots": ["*.json"],

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from beam_pipeline.caption_engines import served
+from beam_pipeline.caption_engines import gemini, local, served
 from beam_pipeline.config import CurateConfig, PipelineConfig, SplitConfig
 from transforms.annotate.caption_prompts import PROMPTS, check_prompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
@@ -51,7 +51,9 @@ def caption_settings(config: SplitLike) -> CaptionSettings | None:
 
 def caption_definition(config: SplitLike, settings: CaptionSettings) -> dict[str, Any]:
     """Return what the fingerprint of captions covers: what decides their text."""
+    seen = settings.frames_fps
     return {
+        **({} if seen is None else {"sampling_fps": seen}),
         "algorithm": config.caption_model.captioning_algorithm,
         "prompt": settings.prompt,
         **settings.engine.settings.definition(),
@@ -67,6 +69,10 @@ def engine_spec(config: SplitLike) -> EngineSpec:
     algorithm = config.caption_model.captioning_algorithm
     if algorithm == "openai":
         return served.spec(config)
+    if algorithm in local.ALGORITHMS:
+        return local.spec(config)
+    if algorithm == "gemini":
+        return gemini.spec(config)
     raise PreflightError(
         f"captioning_algorithm={algorithm} is not built yet; serve the model "
         "(vllm serve ...) and use captioning_algorithm=openai, or leave captions out with "
@@ -76,7 +82,9 @@ def engine_spec(config: SplitLike) -> EngineSpec:
 
 def _settings(config: SplitLike) -> CaptionSettings:
     prompt = _prompt_text(config)
-    return CaptionSettings(engine_spec(config), prompt)
+    return CaptionSettings(
+        engine_spec(config), prompt, sampling_fps=config.captioning.captioning_sampling_fps
+    )
 
 
 def _prompt_text(config: SplitLike) -> str:

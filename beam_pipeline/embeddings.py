@@ -81,27 +81,6 @@ def embedding_settings(config: SplitLike) -> EmbeddingSettings | None:
         raise
 
 
-def check_embeddings(config: AnyConfig, *, is_local: bool) -> None:
-    """Check that the model can be loaded as far as this machine can tell.
-
-    Args:
-        config: The options, settled.
-        is_local: Whether this machine does the work: then it needs the device.
-
-    Raises:
-        PreflightError: Something is missing, with the ways on.
-    """
-    if isinstance(config, ShardConfig):
-        return
-    settings = embedding_settings(config)
-    if settings is None or not settings.embedder.folder or not is_local:
-        return
-    if settings.embedder.device == "cuda":
-        from transforms.models.embeddings.torch_device import chosen_device  # noqa: PLC0415
-
-        chosen_device("cuda")
-
-
 def embedding_definition(settings: EmbeddingSettings) -> dict[str, Any]:
     """Return what the fingerprint of embeddings covers: what decides the vectors."""
     embedder = settings.embedder
@@ -128,7 +107,12 @@ def _settings(config: SplitLike) -> EmbeddingSettings:
 def _served(config: SplitLike) -> EmbeddingSettings:
     options = config.embedding
     slots = options.openai_embedding_max_concurrent_requests
-    model = served_model(options.openai_embedding_model_name, "embedding")
+    model = served_model(
+        options.openai_embedding_model_name,
+        "embedding",
+        "openai_embedding_model_name",
+        "embedding_algorithm=openai",
+    )
     served = ServedSettings(
         model,
         slots=slots,

@@ -206,7 +206,10 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
     cut = _cut_settings(config, encode, place.workers or 1)
     embeddings, captions = embedding_settings(config), caption_settings(config)
     if embeddings is not None:
-        look = dataclasses.replace(cut.look, frames=embeddings.frames)
+        look = dataclasses.replace(cut.look, embedding_frames=embeddings.frames)
+        cut = dataclasses.replace(cut, look=look)
+    if captions is not None:
+        look = dataclasses.replace(cut.look, caption_fps=captions.frames_fps)
         cut = dataclasses.replace(cut, look=look)
     stages = stage_fingerprints(config, encode, cut.look)
     if embeddings is not None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+from beam_pipeline.auto_options import as_requested
 from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig, flat
 from beam_pipeline.outlook import look_ahead, open_looker, predict_split
 from beam_pipeline.overwrite import remove_output
@@ -83,7 +84,12 @@ class PreparedRun:
         fingerprints.update(tone_map_fingerprint(self._config))
         store_options(
             root,
-            RunOptions(self._pipeline, flat(self._config), self._resolved, fingerprints),
+            RunOptions(
+                self._pipeline,
+                as_requested(flat(self._config), self._resolved),
+                self._resolved,
+                fingerprints,
+            ),
             accept_changes=self._config.run.accept_changes,
         )
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.config import AnyConfig, ShardConfig, SplitConfig
-from beam_pipeline.detection import check_detection, settle_splitting
-from beam_pipeline.embeddings import check_embeddings, settle_embedding
+from beam_pipeline.detection import settle_splitting
+from beam_pipeline.embeddings import settle_embedding
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
+from beam_pipeline.model_table import model_table, raise_problems
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
 from beam_pipeline.routes import open_stores
@@ -69,6 +70,9 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         if not runner.IS_LOCAL:
             place = RunPlace(scratch, held.enter_context(shared_folder(leases[0], run_id)))
         place = dataclasses.replace(place, workers=runner.num_workers(beam_flags))
+        lost = threading.Event()
+        job = _job(config, place, leases, lost)
+        runner.check_workers(beam_flags, job)
         # Beam takes two seconds to import: the lease is held before.
         from beam_pipeline.prepared_run import PreparedRun  # noqa: PLC0415
 
@@ -77,9 +81,7 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         # It measures this machine alone.
         prediction = run.predict() if runner.IS_LOCAL else None
         predicted_at = time.monotonic()
-        lost = threading.Event()
         with _swept(leases, place, lost):
-            job = _job(config, place, leases, lost)
             totals = _work(run, config, runner, beam_flags, job)
         for uri in leases:
             raise_if_lost(uri, run_id)
@@ -113,12 +115,13 @@ def _checked(
     check_run(config)
     runner.preflight(beam_flags)
     config, splitting = settle_splitting(config)
-    check_detection(config)
     config, embedding = settle_embedding(config)
-    check_embeddings(config, is_local=runner.IS_LOCAL)
-    resolved, lines = resolve_auto(config)
-    for line in [*lines, *filter(None, [splitting, embedding])]:
+    config, resolved, lines = resolve_auto(config)
+    table = model_table(config, is_local=runner.IS_LOCAL)
+    settled = filter(None, [splitting, embedding])
+    for line in [*lines, *settled, *(table.lines() if table.rows else [])]:
         print(line, file=sys.stderr)
+    raise_problems(table)
     return config, resolved
 
 

@@ -22,6 +22,8 @@ MIN_FREE_BYTES = 256 * 1024 * 1024
 """With less room for files in work not even one clip's are safe."""
 _PATIENCE_SECONDS = 20.0
 """So long a store may be away when a worker starts."""
+CHECK_PATIENCE_SECONDS = 4.0
+"""The same when a machine is only checked: somebody waits for the answer."""
 _LOOK_SECONDS = 1.0
 _STOP = "stop"
 """Name of the file that tells workers to end."""
@@ -55,15 +57,19 @@ class BootError(CurateError):
         return self.message
 
 
-def check_machine(order: BootOrder) -> None:
+def check_machine(order: BootOrder, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
     """Check that a worker can do its work on this machine.
+
+    Args:
+        order: What the submitter told.
+        patience_seconds: So long a store may be away.
 
     Raises:
         BootError: It cannot; says why.
     """
     _check_program(order.program)
     for uri in order.visible:
-        _check_visible(uri)
+        _check_visible(uri, patience_seconds)
     _check_scratch(order.scratch_path)
 
 
@@ -131,9 +137,9 @@ def _check_program(wanted: Mapping[str, str]) -> None:
         )
 
 
-def _check_visible(uri: str) -> None:
+def _check_visible(uri: str, patience_seconds: float) -> None:
     try:
-        is_there = _awaited(uri)
+        is_there = _awaited(uri, patience_seconds)
     except (CurateError, OSError) as error:
         where = f"on {socket.gethostname()}"
         raise BootError(NOT_VISIBLE, f"{uri}: cannot be read {where}: {error}") from error
@@ -141,9 +147,9 @@ def _check_visible(uri: str) -> None:
         raise BootError(NOT_VISIBLE, f"{uri}: is not there on {socket.gethostname()}")
 
 
-def _awaited(uri: str) -> bool:
+def _awaited(uri: str, patience_seconds: float) -> bool:
     """Return whether something is there; wait for a store that is away for a moment."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + patience_seconds
     while True:
         try:
             return is_visible(uri)

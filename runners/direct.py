@@ -100,6 +100,10 @@ def _worker_path() -> str:
     return os.pathsep.join(paths if root in paths else [root, *paths])
 
 
+def check_workers(beam_flags: list[str], job: Job) -> None:
+    """Do nothing: workers are processes of this machine."""
+
+
 def num_workers(beam_flags: list[str]) -> int | None:
     """Return how many worker processes the flags ask for; None when all stays in this process."""
     from apache_beam.options.pipeline_options import (  # noqa: PLC0415

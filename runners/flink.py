@@ -17,10 +17,11 @@ from collections.abc import Iterator
 
 from runners.boot_checks import tell_to_stop
 from runners.flink_checks import Cluster, check_cluster
-from runners.flink_preset import job_options
+from runners.flink_preset import job_options, starts_processes, worker_process
 from runners.flink_rest import FlinkAnswerError, FlinkRest, FlinkUnreachableError
 from runners.flink_submit import submit
 from runners.flink_watch import FlinkLostError, follow
+from runners.flink_worker_check.check import check_workers as check_task_managers
 from runners.interface import Build, Job
 from runners.job_guard import APPEAR_SECONDS, LATE_SECONDS, cancel_job
 from runners.job_server import JobServer, running_job_server
@@ -54,8 +55,21 @@ def preflight(beam_flags: list[str]) -> None:
 
 
 def prepare(beam_flags: list[str]) -> None:
-    """Let this process reach its job server; workers check their machines when they start."""
+    """Let this process reach its job server."""
     os.environ.update(not_proxied(os.environ))
+
+
+def check_workers(beam_flags: list[str], job: Job) -> None:
+    """Check program, storage and scratch where TaskManagers start the workers.
+
+    A pool of workers checks its machine when it starts one.
+
+    Raises:
+        PreflightError: A worker cannot start on a machine; says which, and why.
+    """
+    if starts_processes(beam_flags):
+        cluster = _cluster(beam_flags)
+        check_task_managers(cluster.rest, worker_process(cluster, job), job.run_id)
 
 
 def num_workers(beam_flags: list[str]) -> int | None:

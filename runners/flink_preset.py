@@ -43,7 +43,6 @@ def job_options(
     import runners.flink_options  # noqa: F401, PLC0415 - declares what the preset sets
 
     given = {flag.partition("=")[0].removeprefix("--") for flag in beam_flags}
-    order = _order(cluster, job)
     preset = {
         **PRESET,
         "flink_version": cluster.version,
@@ -51,16 +50,22 @@ def job_options(
         "job_name": name,
         "job_endpoint": endpoint,
     }
-    if "environment_type" not in given:
+    if starts_processes(beam_flags):
         preset["environment_type"] = "PROCESS"
-        preset["environment_config"] = json.dumps(_process(order, job))
+        preset["environment_config"] = json.dumps(worker_process(cluster, job))
         given.discard("environment_config")
         beam_flags = [flag for flag in beam_flags if not flag.startswith("--environment_config")]
     elif "--environment_type=EXTERNAL" in beam_flags:
+        order = _order(cluster, job)
         beam_flags = [_with_order(flag, order, job) for flag in beam_flags]
     flags = [f"--{option}={value}" for option, value in preset.items() if option not in given]
     kept = [flag for flag in beam_flags if not flag.startswith("--runner=")]
     return PipelineOptions([*flags, *kept])
+
+
+def starts_processes(beam_flags: list[str]) -> bool:
+    """Return whether TaskManagers start workers as processes: the user says nothing else."""
+    return not any(flag.startswith("--environment_type=") for flag in beam_flags)
 
 
 def _order(cluster: Cluster, job: Job) -> BootOrder:
@@ -74,8 +79,9 @@ def _order(cluster: Cluster, job: Job) -> BootOrder:
     )
 
 
-def _process(order: BootOrder, job: Job) -> dict[str, Any]:
-    """Return how a TaskManager starts a worker."""
+def worker_process(cluster: Cluster, job: Job) -> dict[str, Any]:
+    """Return how a TaskManager starts a worker: ``command`` and ``env``."""
+    order = _order(cluster, job)
     environment = {**job.environment, VARIABLE: order.to_json()}
     if job.worker_python is not None:
         command = Path(job.worker_python).parent / INSTALLED_BOOT

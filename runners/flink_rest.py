@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -112,11 +114,38 @@ class FlinkRest:
             if self.job(job_id).get("state") not in TERMINAL_STATES:
                 raise
 
+    def upload_jar(self, path: Path) -> str:
+        """Give the cluster a jar, and return the id that it has there."""
+        boundary = uuid.uuid4().hex
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="jarfile"; '
+            f'filename="{path.name}"\r\nContent-Type: application/x-java-archive\r\n\r\n'
+        )
+        body = head.encode() + path.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+        answer = self._ask(
+            "POST", "/jars/upload", body, f"multipart/form-data; boundary={boundary}"
+        )
+        return str(self._field(answer, "filename")).rpartition("/")[2]
+
+    def run_jar(self, jar_id: str, entry_class: str, arguments: list[str]) -> str:
+        """Run a program of a jar with these arguments, and return the id of its job."""
+        order = {"entryClass": entry_class, "programArgsList": arguments}
+        body = json.dumps(order).encode()
+        answer = self._ask("POST", f"/jars/{jar_id}/run", body, "application/json")
+        return str(self._field(answer, "jobid"))
+
+    def delete_jar(self, jar_id: str) -> None:
+        """Remove a jar from the cluster; what runs of it goes on."""
+        self._ask("DELETE", f"/jars/{jar_id}")
+
     def _get(self, path: str) -> Any:
         return self._ask("GET", path)
 
-    def _ask(self, method: str, path: str) -> Any:
-        request = urllib.request.Request(self.url + path, method=method)
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, content_type: str = ""
+    ) -> Any:
+        headers = {"Content-Type": content_type} if content_type else {}
+        request = urllib.request.Request(self.url + path, data=body, headers=headers, method=method)
         try:
             with _DIRECT.open(request, timeout=self._timeout) as answer:
                 body = answer.read()

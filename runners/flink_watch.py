@@ -18,7 +18,8 @@ GONE_SECONDS = 60.0
 MAX_RESTARTS = 10
 """A job that failed more often is ended, whatever the cluster's ``restart-strategy`` says: each new
 start looks like progress. Flink remembers 16 failures."""
-_EXIT_STATUS = re.compile(r"Process died with exit code (\d+)")
+_EXIT_STATUS = re.compile(r"Process died with exit code (\d+)(?::((?:.|\n(?!\t|Caused by))*))?")
+"""What follows is what the process said, where our own check ran it."""
 _NO_BOOT = re.compile(r'Cannot run program "([^"]+)"[^\n]*')
 _CAUSE = re.compile(r"^(?:Caused by: )?([\w.$]+(?:Exception|Error)\b.*)$", re.MULTILINE)
 _HOPELESS = re.compile(r"\.(LeaseLost|Ledger|Preflight|Usage)Error: ")
@@ -62,7 +63,7 @@ def follow(
         try:
             job = rest.job(job_id)
             heard_at = time.monotonic()
-            if _has_finished(rest, job_id, job, reports):
+            if has_finished(rest, job_id, reports, job=job):
                 return
             stall.see((progress(), _activity(job)))
         except FlinkAnswerError as error:
@@ -100,8 +101,22 @@ class _Stall:
             )
 
 
-def _has_finished(rest: FlinkRest, job_id: str, job: dict[str, Any], reports: str | None) -> bool:
-    state = job["state"]
+def has_finished(
+    rest: FlinkRest, job_id: str, reports: str | None, *, job: dict[str, Any] | None = None
+) -> bool:
+    """Return whether a job has ended well, and raise what ended it or will end it.
+
+    Args:
+        rest: The JobManager.
+        job_id: The job.
+        reports: Folder where workers say why they cannot start.
+        job: What the JobManager says of the job, if it was asked just now.
+
+    Raises:
+        CurateError, PreflightError, FlinkLostError, FlinkJobError: As ``follow``.
+        FlinkAnswerError, FlinkUnreachableError: As ``FlinkRest.job``.
+    """
+    state = (job or rest.job(job_id))["state"]
     if state == "FINISHED":
         return True
     failures = rest.exceptions(job_id)
@@ -151,7 +166,7 @@ def _start_problem(text: str, reports: str | None) -> str | None:
     status = _EXIT_STATUS.search(text)
     if status is None or int(status.group(1)) not in PROBLEMS:
         return None
-    told = read_report(reports)
+    told = read_report(reports) or (status.group(2) or "").strip()
     return PROBLEMS[int(status.group(1))] + (f" ({told})" if told else "")
 
 

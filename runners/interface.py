@@ -63,6 +63,15 @@ class Runner(Protocol):
             PreflightError: Workers cannot start.
         """
 
+    def check_workers(self, beam_flags: list[str], job: Job) -> None:
+        """Check within seconds that workers on other machines can do their work there.
+
+        Called with the leases held, before anything else is written.
+
+        Raises:
+            PreflightError: They cannot; says where, and why.
+        """
+
     def num_workers(self, beam_flags: list[str]) -> int | None:
         """Return the worker processes that share one machine; None: all is in this process."""
 

@@ -33,6 +33,10 @@ def prepare(beam_flags: list[str]) -> None:
     direct.prepare(["--direct_running_mode=in_memory"])
 
 
+def check_workers(beam_flags: list[str], job: Job) -> None:
+    """Do nothing: the steps run in this process."""
+
+
 def num_workers(beam_flags: list[str]) -> int | None:
     """Return None: the steps run in this process."""
     return None

@@ -12,6 +12,8 @@ from pathlib import Path
 from runners.boot_checks import NOT_STARTED, BootError, report
 from runners.boot_order import BootOrder
 
+CHECK_SECONDS = 20.0
+"""Of a look at the machine alone. Two are enough; one that is overloaded may take longer."""
 _GRACE_SECONDS = 3.0
 """The boot program itself ends in better order: it removes the scratch folder."""
 _REPORT_SECONDS = 5.0
@@ -66,6 +68,7 @@ class StartLimit:
             return
         if self.worker is not None:
             self.worker.kill()
+        print(self.error(), flush=True)
         # What the report needs may be what hangs.
         told = threading.Thread(target=report, args=(self._order, self.error()), daemon=True)
         told.start()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from runners.boot_checks import (
+    CHECK_PATIENCE_SECONDS,
     NO_SCRATCH,
     NOT_STARTED,
     BootError,
@@ -35,7 +37,7 @@ from runners.bounded_log import BoundedLog, log_folder
 from runners.gpus import VARIABLE as GPU_VARIABLE
 from runners.gpus import GpuLease, leased_gpu
 from runners.local_calls import not_proxied
-from runners.start_limit import StartLimit
+from runners.start_limit import CHECK_SECONDS, StartLimit
 from transforms.errors import CurateError
 from transforms.media.slots import WORKERS_VARIABLE
 from transforms.scratch import HERE_VARIABLE, new_run_id, run_scratch
@@ -66,6 +68,8 @@ def main() -> int:
     # Ctrl-C where a TaskManager runs in a terminal: the TaskManager ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     order = BootOrder.from_json(os.environ[VARIABLE])
+    if arguments.check:
+        return _check(order)
     name = f"worker-{time.strftime('%Y%m%dT%H%M%S')}-{socket.gethostname()}-{os.getpid()}.log"
     limit = StartLimit(order, START_SECONDS)
     try:
@@ -75,6 +79,24 @@ def main() -> int:
         return _refused(order, BootError(NOT_STARTED, f"its log cannot be written: {error}"))
     except _EndedError:
         return _ENDED
+
+
+def _check(order: BootOrder) -> int:
+    """Look whether a worker could start here, say why not, and leave nothing."""
+    # The submitter reads what is printed.
+    order = dataclasses.replace(order, reports=None)
+    StartLimit(order, CHECK_SECONDS)
+    try:
+        check_machine(order, patience_seconds=CHECK_PATIENCE_SECONDS)
+        log_folder()
+        with _scratch(order):
+            return 0
+    except BootError as error:
+        problem = error
+    except (CurateError, OSError) as error:
+        problem = BootError(NOT_STARTED, f"a worker's log cannot be written: {error}")
+    print(f"{socket.gethostname()}: {problem}", flush=True)
+    return problem.status
 
 
 def _logged(
@@ -107,6 +129,7 @@ def _arguments() -> argparse.Namespace:
     for endpoint in ENDPOINTS:
         parser.add_argument(f"--{endpoint}_endpoint", default="")
     parser.add_argument("--started", default="", help="a file to make when the worker has started")
+    parser.add_argument("--check", action="store_true", help="check the machine, start no worker")
     return parser.parse_known_args()[0]
 
 

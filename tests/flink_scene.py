@@ -16,6 +16,7 @@ from process_list import Process
 from wrong_use import Ended
 
 from runners.flink_rest import JobState
+from runners.flink_worker_check.check import NAME as CHECK_NAME
 
 PATIENCE_SECONDS = 240
 _GONE_SECONDS = 20
@@ -119,7 +120,14 @@ class FlinkRun:
         return self.wait()
 
     def jobs(self) -> list[JobState]:
-        """Return the jobs that the command has submitted."""
+        """Return the jobs that the command has submitted, but for the look at the machines."""
+        return [job for job in self._all_jobs() if not job.name.startswith(CHECK_NAME)]
+
+    def checks(self) -> list[JobState]:
+        """Return the jobs that only looked at the machines of the TaskManagers."""
+        return [job for job in self._all_jobs() if job.name.startswith(CHECK_NAME)]
+
+    def _all_jobs(self) -> list[JobState]:
         jobs = self._scene.cluster.rest.jobs()
         return [job for job in jobs if job.job_id not in self._before]
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import signal
-import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +15,7 @@ from flink_cluster import FlinkCluster, free_ports, running_cluster
 from flink_scene import FlinkScene
 from kill_harness import AtKill
 from make_video import VideoSpec, make_video
-from wrong_use import ROOT, Ended, environment
+from wrong_use import Ended, environment
 
 from runners.flink_rest import JobState
 
@@ -252,39 +248,3 @@ def pool(scene: FlinkScene, tmp_path: Path) -> Iterator[int]:
         finally:
             process.terminate()
             assert process.wait(20) == 0
-
-
-class TestWorkersThatCannotStart:
-    """The run ends by the name of what is wrong, within two minutes, and leaves no job."""
-
-    def test_task_managers_without_the_package(self, scene: FlinkScene, tmp_path: Path) -> None:
-        ended = self.failed(scene, f"--worker_python={tmp_path}/none/bin/python")
-        ended.told("a worker cannot start", f"{tmp_path}/none/bin/beam-curate-worker")
-
-    def test_another_version_of_the_package(self, scene: FlinkScene, tmp_path: Path) -> None:
-        other = tmp_path / "other"
-        for package in ("beam_pipeline", "runners", "transforms"):
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / package, other / package, ignore=ignored)
-        (other / "transforms" / "added.py").write_text("")
-        script = other / "bin" / "beam-curate-worker"
-        script.parent.mkdir()
-        script.write_text(
-            f'#!/bin/sh\nPYTHONPATH={other} exec {sys.executable} -m runners.worker_boot "$@"\n'
-        )
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        ended = self.failed(scene, f"--worker_python={other}/bin/python")
-        ended.told("a worker cannot start", "other versions", "beam-curate (its code)")
-
-    @staticmethod
-    def failed(scene: FlinkScene, option: str) -> Ended:
-        started_at = time.monotonic()
-        with scene.on_flink(option) as run:
-            ended = run.wait()
-            assert all(job.has_ended for job in run.jobs())
-        assert ended.status == 1
-        assert time.monotonic() - started_at < 120
-        assert not (scene.curated.out / "metas").exists()
-        (complaint,) = ended.complaints
-        assert re.match(r"(localhost|127\.0\.0\.1): a worker cannot start: ", complaint)
-        return ended

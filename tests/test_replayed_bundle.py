@@ -237,7 +237,7 @@ class TestCutAfterAnError:
     @staticmethod
     def run_of(rel: str, raw: Path, prepared: PreparedSplit) -> CutRun:
         uri = plan_uri(prepared.context.root, video_uuid(str(raw / rel)))
-        return CutRun(plan_uri=uri, rel=rel, run_index=0)
+        return CutRun(plan_uri=uri, rel=rel, run_index=0, source_uri=str(raw / rel))
 
     @staticmethod
     def finished(cut: _CutRuns, run: CutRun) -> list[Clip]:

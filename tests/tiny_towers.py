@@ -15,12 +15,20 @@ def tiny_clip(folder: Path, *, whole: bool = True) -> Path:
 
     torch.manual_seed(1)
     vision = {
-        **{"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2},
-        **{"num_attention_heads": 2, "image_size": 32, "patch_size": 8},
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
     }
     text = {
-        **{"vocab_size": 99, "hidden_size": 32, "intermediate_size": 64},
-        **{"num_hidden_layers": 1, "num_attention_heads": 2, "eos_token_id": 2},
+        "vocab_size": 99,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "eos_token_id": 2,
     }
     config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)
     CLIPModel(config).save_pretrained(folder)
@@ -41,12 +49,19 @@ def tiny_siglip(folder: Path) -> Path:
 
     torch.manual_seed(2)
     vision = {
-        **{"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2},
-        **{"num_attention_heads": 2, "image_size": 32, "patch_size": 8},
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
     }
     text = {
-        **{"vocab_size": 99, "hidden_size": 32, "intermediate_size": 64},
-        **{"num_hidden_layers": 1, "num_attention_heads": 2},
+        "vocab_size": 99,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
     }
     SiglipModel(SiglipConfig(text_config=text, vision_config=vision)).save_pretrained(folder)
     SiglipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)

@@ -149,6 +149,8 @@ class CutRun:
     plan_uri: str
     rel: str
     run_index: int
+    source_uri: str
+    """Where the video lies now; the plan says where it lay when it was planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,18 @@ CaptionReason = Literal["exception", "timeout"]
 
 
 @dataclass(frozen=True, slots=True)
+class Enhancement:
+    """What a text model made of a caption, or why it made nothing."""
+
+    text: str = ""
+    """Empty: the caption stays as it is."""
+    message: str = ""
+    """Why there is no text, for people; holds no secret."""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CaptionAnswer:
     """What a caption model said of a window, or why it said nothing."""
 
@@ -222,7 +236,16 @@ class CaptionAnswer:
     message: str = ""
     """The error, for people; holds no secret."""
     prompt_tokens: int = 0
+    """Of all requests that led to this answer."""
     output_tokens: int = 0
+    json_text: str = ""
+    """The answer as JSON that fits the schema asked for; empty: none was asked for."""
+    second_pass_message: str = ""
+    """Why the second pass was of no use; empty: it was, or there was none."""
+    enhancement: Enhancement | None = None
+    """None: no text model was asked."""
+    echoes_prompt: bool = False
+    """Whether the text repeats its prompt."""
 
 
 @dataclass(frozen=True, slots=True)

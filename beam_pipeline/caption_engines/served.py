@@ -11,10 +11,8 @@ from transforms.errors import PreflightError
 from transforms.models.captions.settings import OpenAISettings
 from transforms.storage.endpoints import shown_endpoint
 
+ASKER = "captioning_algorithm=openai"
 _ANSWER_SECONDS = 10.0
-_ALGORITHMS = {"caption": "captioning_algorithm", "embedding": "embedding_algorithm"}
-_NAMES = {"caption": "openai_model_name", "embedding": "openai_embedding_model_name"}
-"""What a model is for to the options about it."""
 
 
 def spec(config: SplitConfig | CurateConfig) -> EngineSpec:
@@ -36,21 +34,23 @@ def spec(config: SplitConfig | CurateConfig) -> EngineSpec:
 
 
 @functools.cache
-def served_model(name: str, use: str = "caption") -> str:
+def served_model(
+    name: str, use: str = "caption", option: str = "openai_model_name", asker: str = ASKER
+) -> str:
     """Return the model to ask for; ``auto`` is the only one that the endpoint serves.
 
     Args:
-        name: As the option has it.
-        use: ``caption`` or ``embedding``.
+        name: Value of the option.
+        use: As for ``openai_access``.
+        option: Its name, for messages.
+        asker: The option that asks for an endpoint, for messages.
 
     Raises:
         PreflightError: The package is missing, the endpoint does not answer or refuses the key, or
             it does not serve the model.
     """
     if importlib.util.find_spec("openai") is None:
-        raise PreflightError(
-            f"{_ALGORITHMS[use]}=openai needs the package openai: pip install 'beam-curate[api]'"
-        )
+        raise PreflightError(f"{asker} needs the package openai: pip install 'beam-curate[api]'")
     import openai  # noqa: PLC0415 - an extra
 
     from transforms.models.api_access import openai_access  # noqa: PLC0415
@@ -73,7 +73,7 @@ def served_model(name: str, use: str = "caption") -> str:
             f"{where}: does not answer as an OpenAI-compatible endpoint ({what}); start the "
             "server, or correct OPENAI_BASE_URL (it usually ends in /v1)"
         ) from None
-    return _chosen(name, served, where, _NAMES[use])
+    return _chosen(name, served, where, option)
 
 
 def _chosen(name: str, served: list[str], where: str, option: str) -> str:

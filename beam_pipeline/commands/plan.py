@@ -15,6 +15,7 @@ from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConf
 from beam_pipeline.detection import settle_splitting
 from beam_pipeline.embeddings import settle_embedding
 from beam_pipeline.exit_status import EXIT_OK
+from beam_pipeline.model_table import model_table, raise_problems
 from beam_pipeline.preflight import check_apart, check_input
 from beam_pipeline.prepare import prepare_shard, prepare_split
 from beam_pipeline.routes import open_stores
@@ -42,8 +43,14 @@ def run_plan(config: AnyConfig) -> int:
     check_stores(config, writes=False)
     config, splitting = settle_splitting(config)
     config, embedding = settle_embedding(config)
-    lines = [f"Plan of {config.pipeline} (nothing is written)", *resolve_auto(config)[1]]
+    config, _, autos = resolve_auto(config)
+    lines = [f"Plan of {config.pipeline} (nothing is written)", *autos]
     lines += filter(None, [splitting, embedding])
+    table = model_table(config)
+    lines += [f"  {line}" for line in table.lines()] if table.rows else []
+    if table.problems:
+        print("\n".join(lines))
+    raise_problems(table)
     if isinstance(config, ShardConfig):
         lines += _shard_lines(config)
     else:

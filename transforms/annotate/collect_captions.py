@@ -14,6 +14,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
+from transforms.models.captions import shared_engine
 from transforms.models.captions.tickets import Ticket, take
 from transforms.models.exact_handler import ModelError
 from transforms.progress import count
@@ -46,7 +47,12 @@ class _CollectCaptions(beam.DoFn):
         self._max_open = max_open
         self._context = context
         self._waiting: list[tuple[Clip, Answers]] = []
+        self._is_user = False
         self._heartbeat = Heartbeat(lease_uri(context.root), context.run_id)
+
+    def setup(self) -> None:
+        shared_engine.use()
+        self._is_user = True
 
     def start_bundle(self) -> None:
         # Clips of a bundle that ended in an error come again.
@@ -80,6 +86,9 @@ class _CollectCaptions(beam.DoFn):
             for answer in answers:
                 answer.cancel()
         self._waiting = []
+        if self._is_user:
+            self._is_user = False
+            shared_engine.release()
 
     def _open(self) -> list[Future[CaptionAnswer]]:
         return [answer for _, answers in self._waiting for answer in answers if not answer.done()]

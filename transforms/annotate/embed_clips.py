@@ -15,7 +15,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
 from transforms.annotate.embedding_settings import EmbedderSpec, EmbeddingSettings
 from transforms.errors import CurateError
-from transforms.media.clip_files import embedding_path, frames_path
+from transforms.media.clip_files import embedding_frames, embedding_path, frames_folder
 from transforms.models.embeddings.embedder import Embedder, EmbeddingError, Vector
 from transforms.models.embeddings.embedding_file import vector_bytes
 from transforms.models.exact_handler import ExactHandler, ModelError
@@ -73,10 +73,14 @@ def with_frames(clip: Clip) -> tuple[Clip, ClipFrames | None]:
     if MISSING in dict(clip.notes):
         # The look found too few frames.
         return clip, None
-    path = frames_path(Path(clip.scratch), clip.clip_id)
+    path = _frames(clip.scratch, clip.clip_id)
     if not path.exists():
         raise CurateError(f"{path}: the clip's frames are gone; run the command again")
     return clip, ClipFrames(clip.clip_id, clip.scratch)
+
+
+def _frames(scratch: str, clip_id: str) -> Path:
+    return embedding_frames(frames_folder(Path(scratch), clip_id))
 
 
 def with_embedding(embedded: tuple[Clip, Embedded | None], progress_folder: str) -> Clip:
@@ -84,7 +88,7 @@ def with_embedding(embedded: tuple[Clip, Embedded | None], progress_folder: str)
     clip, result = embedded
     if clip.scratch:
         # They are large, and the clip may wait for its captions.
-        frames_path(Path(clip.scratch), clip.clip_id).unlink(missing_ok=True)
+        _frames(clip.scratch, clip.clip_id).unlink(missing_ok=True)
     if result is None:
         return clip
     if isinstance(result, ModelError):
@@ -111,7 +115,7 @@ class EmbedHandler(ExactHandler[ClipFrames, Embedded, Embedder]):
         """Return what each clip's vector is, or why there is none."""
         started = time.monotonic()
         frames = [
-            np.load(frames_path(Path(one.scratch), one.clip_id), mmap_mode="r", allow_pickle=False)
+            np.load(_frames(one.scratch, one.clip_id), mmap_mode="r", allow_pickle=False)
             for one in examples
         ]
         results = model.embed(frames)

@@ -100,13 +100,25 @@ class PlanChunks(beam.PTransform):
         return (
             videos
             | beam.FlatMap(
-                skip_failed("plan", lambda split: plan_video(split, config, context), context)
-            ).with_output_types(Plan)
+                skip_failed("plan", lambda split: _planned(split, config, context), context)
+            ).with_output_types(_Planned)
             | "EmitRuns" >> beam.FlatMap(_emit_runs, context).with_output_types(CutRun)
         )
 
 
-def _emit_runs(plan: Plan, context: RunContext) -> Iterator[CutRun]:
+@dataclass(frozen=True)
+class _Planned:
+    plan: Plan
+    source_uri: str
+    """Where the video lies now; a plan that stood may name the place it was moved from."""
+
+
+def _planned(split: SplitVideo, config: Chunking, context: RunContext) -> _Planned:
+    return _Planned(plan_video(split, config, context), split.video.uri)
+
+
+def _emit_runs(planned: _Planned, context: RunContext) -> Iterator[CutRun]:
+    plan = planned.plan
     count(
         context.progress_folder,
         clips_planned=len(plan.spans),
@@ -119,4 +131,4 @@ def _emit_runs(plan: Plan, context: RunContext) -> Iterator[CutRun]:
         create_json(video_record_uri(context.root, rel), video_record(plan))
     uri = plan_uri(context.root, plan.video.video_uuid)
     for index in range(len(plan.runs)):
-        yield CutRun(plan_uri=uri, rel=rel, run_index=index)
+        yield CutRun(uri, rel, index, planned.source_uri)

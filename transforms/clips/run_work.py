@@ -76,11 +76,17 @@ def _job_clip(state: ClipState, plan: Plan, context: RunContext) -> JobClip:
     )
 
 
-def without_changed_source(work: RunWork, plan: Plan) -> RunWork:
-    """Return the work; clips to be cut fail when the source is not the one that was planned."""
+def without_changed_source(work: RunWork, plan: Plan, source_uri: str) -> RunWork:
+    """Return the work; clips to be cut fail when the source is not the one that was planned.
+
+    Args:
+        work: What remains.
+        plan: Tells what the source was.
+        source_uri: Where it lies now.
+    """
     if all(job_clip.action == "look" for job_clip in work.job_clips):
         return work
-    failure = _source_failure(plan)
+    failure = _source_failure(plan, source_uri)
     if failure is None:
         return work
     pairs = list(zip(work.pending, work.job_clips, strict=True))
@@ -94,8 +100,7 @@ def without_changed_source(work: RunWork, plan: Plan) -> RunWork:
     )
 
 
-def _source_failure(plan: Plan) -> Failure | None:
-    uri = plan.video.uri
+def _source_failure(plan: Plan, uri: str) -> Failure | None:
     ways = "restore it and run again with --retry_failed, or use a new output"
     try:
         if source_identity(uri) == plan.source_identity:

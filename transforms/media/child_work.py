@@ -26,7 +26,7 @@ from transforms.media.child_messages import (
     Tick,
 )
 from transforms.media.child_probe import answer_probe
-from transforms.media.clip_files import clip_path, cutting_folder, frames_path, preview_folder
+from transforms.media.clip_files import clip_path, cutting_folder, frames_folder, preview_folder
 from transforms.media.crop_box import upright_box
 from transforms.media.crop_probe import decided_crop
 from transforms.media.cut import CutResult, CutSpan, cut_run
@@ -254,7 +254,7 @@ class Worker:
                 finished.path,
                 job.look,
                 preview_folder=previews,
-                frames_path=frames_path(self._scratch, finished.clip_id),
+                frames_folder=frames_folder(self._scratch, finished.clip_id),
             )
             _check_count(seen.num_frames, finished)
         except MediaError as error:

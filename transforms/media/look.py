@@ -15,20 +15,15 @@ from numpy.typing import NDArray
 
 from transforms.annotate.windows import caption_windows
 from transforms.errors import MediaError
-from transforms.media.frame_sampling import frames_to_sample, sampled_size
-from transforms.media.look_settings import (
-    FrameSettings,
-    LookSettings,
-    MotionSettings,
-    PreviewSettings,
-)
+from transforms.media.look_settings import LookSettings, MotionSettings, PreviewSettings
 from transforms.media.observers.frame_count import FrameCount
 from transforms.media.observers.luma_scores import LumaScores
 from transforms.media.observers.motion import PATCH, Motion
 from transforms.media.observers.motion_proxy import ProxyMotion
 from transforms.media.observers.observer import Findings, Observer
 from transforms.media.observers.preview_frames import PreviewFrames, preview_size
-from transforms.media.observers.sampled_frames import SampledFrames
+from transforms.media.observers.sampled_frames import embedding_observer
+from transforms.media.observers.window_frames import WindowFrames, frames_plan
 from transforms.media.open_input import open_clip
 from transforms.media.stopwatch import Stopwatch
 from transforms.records import Window
@@ -86,7 +81,7 @@ class _Clip:
 
 
 def look(
-    path: Path, settings: LookSettings, *, preview_folder: Path, frames_path: Path | None = None
+    path: Path, settings: LookSettings, *, preview_folder: Path, frames_folder: Path | None = None
 ) -> LookResult:
     """Return what there is to know about a finished clip, from one decode of its file.
 
@@ -97,9 +92,9 @@ def look(
         settings: Which observers to run.
         preview_folder: Where previews are written; made when there are any. Nothing is written
             there for windows that do not decode.
-        frames_path: The file that frames for a model are written to; needed when they are asked
-            for. Where the clip has too few, none is written, and the note ``embedding_missing``
-            says so.
+        frames_folder: Where frames for models are written, needed if any are wanted; made when
+            there are any. Of a clip with too few frames to be embedded none are, and the note
+            ``embedding_missing`` says so.
 
     Raises:
         MediaError: ``clip_does_not_decode``: the file cannot be opened as video, holds fewer
@@ -123,8 +118,12 @@ def look(
     if settings.previews is not None and spans:
         preview_folder.mkdir(parents=True, exist_ok=True)
         observers["previews"] = _preview_observer(clip, settings.previews, spans, preview_folder)
-    if settings.frames is not None:
-        observers["frames"] = _frames_observer(clip, settings.frames, frames_path)
+    if settings.caption_fps is not None and frames_folder is not None and spans:
+        observers.update(_frames_observer(clip, settings.caption_fps, spans, frames_folder))
+    if settings.embedding_frames is not None and frames_folder is not None:
+        observers["embedding_frames"] = embedding_observer(
+            clip.pts.tolist(), clip.time_base, clip.size, settings.embedding_frames, frames_folder
+        )
     findings = _observed(path, observers, watch, export_vectors=settings.motion is not None)
     return LookResult(
         num_bytes=num_bytes,
@@ -270,26 +269,20 @@ def _preview_observer(
     )
 
 
-class _TooFewFrames:
-    """Stands for frames that a clip does not have."""
-
-    def observe(self, frame: av.VideoFrame, index: int) -> None:
-        """Do nothing."""
-
-    def finish(self) -> Findings:
-        """Return the note about it."""
-        return Findings(notes={"embedding_missing": "too_few_frames"})
-
-
-def _frames_observer(clip: _Clip, settings: FrameSettings, path: Path | None) -> Observer:
-    """Return the observer that keeps frames for a model."""
-    if path is None:
-        raise ValueError("frames for a model are asked for, and there is no path for them")
-    numbers = frames_to_sample(clip.pts.tolist(), clip.time_base, settings)
-    if numbers is None:
-        return _TooFewFrames()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return SampledFrames(numbers, size=sampled_size(*clip.size, settings), path=path)
+def _frames_observer(
+    clip: _Clip, sampling_fps: float, spans: list[tuple[int, int]], folder: Path
+) -> dict[str, Observer]:
+    """Return the observer that keeps the frames that a caption model is to see, if it can."""
+    fps = float(clip.fps or 0)
+    try:
+        plans = [
+            frames_plan(span, size=clip.size, fps=fps, sampling_fps=sampling_fps) for span in spans
+        ]
+    except MediaError:
+        # No fault of the clip: who asks for captions finds no frames, and says why.
+        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"frames": WindowFrames(plans, folder)}
 
 
 def _undecodable(path: Path, what: str) -> MediaError:

@@ -53,7 +53,9 @@ class LookSettings:
     """None: no previews."""
     scores: tuple[str, ...] = ()
     """What to measure on the pixels' brightness: names in ``observers.luma_scores.SCORERS``."""
-    frames: FrameSettings | None = None
+    caption_fps: float | None = None
+    """Frames per second of each window that a caption model is to see; None: no frames are kept."""
+    embedding_frames: FrameSettings | None = None
     """Frames kept for a model that embeds the clip; None: none are."""
 
     def __post_init__(self) -> None:

@@ -18,6 +18,9 @@ class ModelFiles(Section):
     """Folder with the files of models, at its top or below their names on the hub. Upstream's
     default, a placeholder, means none: files come from installed packages and the hub."""
 
+    trust_remote_code: bool = option(False)
+    """Whether Python code that lies with a model's weights may run; some models need it."""
+
     @property
     def folder(self) -> str | None:
         """The folder, None when none is named."""

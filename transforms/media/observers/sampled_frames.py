@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import IO
 
@@ -11,7 +12,10 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from transforms.media.observers.observer import Findings
+from transforms.media.clip_files import embedding_frames
+from transforms.media.frame_sampling import frames_to_sample, sampled_size
+from transforms.media.look_settings import FrameSettings
+from transforms.media.observers.observer import Findings, Observer
 from transforms.media.scaling import EXACT_BICUBIC
 
 
@@ -65,3 +69,38 @@ class SampledFrames:
             }
             np.lib.format.write_array_header_1_0(self._file, header)
         return self._file
+
+
+class TooFewFrames:
+    """Stands for frames that a clip does not have; notes it."""
+
+    def observe(self, frame: av.VideoFrame, index: int) -> None:
+        """Do nothing."""
+
+    def finish(self) -> Findings:
+        """Return the note."""
+        return Findings(notes={"embedding_missing": "too_few_frames"})
+
+
+def embedding_observer(
+    pts: Sequence[int],
+    time_base: Fraction,
+    size: tuple[int, int],
+    settings: FrameSettings,
+    folder: Path,
+) -> Observer:
+    """Return the observer that keeps the frames that a model embeds.
+
+    Args:
+        pts: Of the clip's frames in ticks of ``time_base``, ascending.
+        time_base: Seconds per tick.
+        size: Width and height of the clip in pixels.
+        settings: Which frames, and how large.
+        folder: Where they are written; made.
+    """
+    numbers = frames_to_sample(pts, time_base, settings)
+    if numbers is None:
+        return TooFewFrames()
+    folder.mkdir(parents=True, exist_ok=True)
+    written = sampled_size(*size, settings)
+    return SampledFrames(numbers, size=written, path=embedding_frames(folder))

@@ -1,0 +1,1 @@
+"""A small Flink job that checks each TaskManager's machine before the work begins."""
