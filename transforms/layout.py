@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from transforms.models.embeddings.algorithms import STEMS
 from transforms.storage.uris import join
 
 CLIPS = "clips"
@@ -26,6 +27,8 @@ OUTPUT_FOLDERS = (
     WORK,
     PREDICT_DATASET,
     PREVIEWS,
+    *(f"{stem}_parquet" for stem in STEMS),
+    *STEMS,
     FILTERED_CLIPS,
     CLIPS,
 )
@@ -55,6 +58,16 @@ def predict_video_uri(root: str, clip_id: str, frames: tuple[int, int]) -> str:
 def predict_text_uri(root: str, clip_id: str, frames: tuple[int, int]) -> str:
     """Return where the text of such a window lies."""
     return join(root, PREDICT_DATASET, "metas", f"{clip_id}_{frames[0]}_{frames[1]}.txt")
+
+
+def embedding_uri(root: str, stem: str, clip_id: str) -> str:
+    """Return where a clip's embedding lies; ``stem`` says of which model."""
+    return join(root, stem, f"{clip_id}.pickle")
+
+
+def embedding_table_uri(root: str, stem: str, video_uuid: str, chunk_index: int) -> str:
+    """Return where the table with the embeddings of a chunk lies."""
+    return join(root, f"{stem}_parquet", f"{video_uuid}_{chunk_index}.parquet")
 
 
 def video_record_uri(root: str, rel: str) -> str:

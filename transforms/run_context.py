@@ -54,6 +54,8 @@ class RunContext(RoutesHolder):
     captioning_algorithm: str = ""
     """Whose captions are made, empty: none are. Part of field names of windows."""
     caption_writing: CaptionWriting = field(default_factory=CaptionWriting)
+    embedding_algorithm: str = ""
+    """Which one embeds clips, empty: none."""
     routes: tuple[StorageRoute, ...] = ()
     """Whose credentials open inputs and output; whoever holds a context can open them."""
 
