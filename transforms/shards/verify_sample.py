@@ -8,7 +8,7 @@ from typing import Any
 from transforms.annotate.windows import inclusive_window
 from transforms.json_parsing import parse_json
 from transforms.run_context import DECISION_STAGES
-from transforms.shards.dataset_state import PlannedSample
+from transforms.shards.part_plans import PlannedSample
 from transforms.shards.samples import sample_key
 
 ADDED = frozenset(
