@@ -14,7 +14,17 @@ from beam_pipeline.option_values import FALSE, TRUE
 from beam_pipeline.options import Option, by_every_name, canonical
 from transforms.errors import UsageError
 
-COMMANDS = ("split", "shard", "curate", "plan", "verify", "sample", "slurm", "models")
+COMMANDS = (
+    "split",
+    "shard",
+    "curate",
+    "recaption",
+    "plan",
+    "verify",
+    "sample",
+    "slurm",
+    "models",
+)
 REPAIR = "repair"
 """Option of ``verify``, and its key among the overrides."""
 PROFILE = "output_s3_profile_name"
