@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from beam_pipeline.caption_engines import local, vllm
 from beam_pipeline.captions import caption_settings
-from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.config import CaptionedConfig
 from beam_pipeline.model_row import Device, ModelRow, checked, local_row
 from transforms.errors import PreflightError
 
-SplitLike = SplitConfig | CurateConfig
+SplitLike = CaptionedConfig
 _PACKAGES = {"torch": "models", "torchvision": "models", "transformers": "models"}
 _DEVICES: dict[str, Device] = {"cpu": "cpu", "cuda": "gpu"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 
-from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.config import CaptionedConfig
 from transforms.annotate.caption_options import LocalCaptionModels
 from transforms.annotate.caption_settings import EngineSpec
 from transforms.errors import PreflightError
@@ -13,7 +13,7 @@ from transforms.models.captions.settings import Sampling, TransformersSettings
 from transforms.models.weights import locate_weights
 from transforms.models.weights_digest import weights_digest
 
-SplitLike = SplitConfig | CurateConfig
+SplitLike = CaptionedConfig
 ALGORITHMS = frozenset(
     {
         *("qwen", "nemotron", "cosmos_r1", "cosmos_r2", "qwen3_5_27b"),

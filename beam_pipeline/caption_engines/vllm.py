@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from beam_pipeline.caption_engines.local import ALGORITHMS, check_model, sampling
-from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.config import CaptionedConfig
 from transforms.annotate.caption_settings import EngineSpec
 from transforms.errors import PreflightError, UsageError
 from transforms.models.captions import vllm_calls
@@ -16,7 +16,7 @@ from transforms.models.catalogue import find_entry
 from transforms.models.weights import locate_weights
 from transforms.models.weights_digest import weights_digest
 
-SplitLike = SplitConfig | CurateConfig
+SplitLike = CaptionedConfig
 
 CONTEXT = 32768
 """Tokens of prompt and answer together, unless options say otherwise."""
