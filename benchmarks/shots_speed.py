@@ -30,7 +30,7 @@ from transforms.media.probe import probe
 from transforms.media.slots import num_slots
 from transforms.media.small_frames import small_frames
 from transforms.models.transnetv2 import ShotScorer
-from transforms.models.transnetv2_weights import find_weights
+from transforms.models.weights import find_weights
 from transforms.records import VideoFacts
 from transforms.shots.frame_changes import frame_changes
 from transforms.shots.score_windows import MARGIN, STEP
@@ -100,7 +100,7 @@ def compare_threads(*, windows_per_thread: int) -> None:
     windows = np.random.default_rng(0).integers(
         0, 256, (num_slots() * windows_per_thread, STEP + 2 * MARGIN, 27, 48, 3), np.uint8
     )
-    weights = find_weights()
+    weights = find_weights("transnetv2")
     print(f"\n{'network':16}{'frames/s':>10}{'cores busy':>12}{'ms of processor per frame':>27}")
     for num_threads in (1, num_slots()):
         scorer = ShotScorer(weights, device="cpu", num_threads=num_threads)

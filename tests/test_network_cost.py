@@ -14,7 +14,7 @@ import pytest
 
 from beam_pipeline.network_cost import network_cost
 from transforms.models.transnetv2 import ShotScorer
-from transforms.models.transnetv2_weights import find_weights
+from transforms.models.weights import find_weights
 from transforms.shots.score_windows import Frames
 
 pytestmark = [
@@ -48,7 +48,7 @@ def processor_ticks() -> dict[int, int]:
 def test_windows_are_scored_side_by_side_one_thread_each() -> None:
     import torch
 
-    scorer = ShotScorer(find_weights(), device="cpu", num_threads=THREADS)
+    scorer = ShotScorer(find_weights("transnetv2"), device="cpu", num_threads=THREADS)
     assert torch.get_num_threads() == 1
     some = windows(4 * THREADS + 1, 40)
     busy: list[dict[int, int]] = []
@@ -65,12 +65,12 @@ def test_windows_are_scored_side_by_side_one_thread_each() -> None:
     # What all threads used together; ticks are of 10 ms and their own start-up counts there too.
     used = sum(busy[0].values()) / os.sysconf("SC_CLK_TCK")
     assert used * 0.5 < scorer.seconds - before < used * 1.6 + 0.5
-    alone = ShotScorer(find_weights(), device="cpu", num_threads=1)
+    alone = ShotScorer(find_weights("transnetv2"), device="cpu", num_threads=1)
     assert np.array_equal(np.stack(list(alone.score(some))), side_by_side)
 
 
 def test_what_the_network_takes_is_measured_once_and_near() -> None:
-    weights = find_weights()
+    weights = find_weights("transnetv2")
     cost = network_cost(weights, THREADS)
     assert network_cost(weights, THREADS) is cost
     assert cost.start_seconds > 0

@@ -28,8 +28,10 @@ from transforms.media.packet_index import build_packet_index
 from transforms.media.probe import probe
 from transforms.media.scaling import EXACT_BICUBIC
 from transforms.media.small_frames import small_frames
+from transforms.models import transnetv2_weights
 from transforms.models.transnetv2 import ShotScorer, load_network
-from transforms.models.transnetv2_weights import FILE_NAME, find_weights
+from transforms.models.transnetv2_weights import FILE_NAME
+from transforms.models.weights import find_weights
 from transforms.shots.boundaries import boundaries_at, boundaries_with_transitions
 from transforms.shots.frame_changes import frame_changes
 from transforms.shots.hybrid import hybrid_boundaries
@@ -81,7 +83,7 @@ class Source:
 
 @pytest.fixture(scope="module")
 def scorer() -> ShotScorer:
-    return ShotScorer(find_weights(), device="cpu", num_threads=2)
+    return ShotScorer(find_weights("transnetv2"), device="cpu", num_threads=2)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,7 @@ def test_the_network_gives_what_the_package_s_own_gives(
     # On import the package seeds every random generator and turns on deterministic algorithms.
     subprocess.run(
         [
-            *(sys.executable, "-c", _PACKAGE, str(find_weights())),
+            *(sys.executable, "-c", _PACKAGE, str(find_weights("transnetv2"))),
             *(str(tmp_path / "windows.npy"), str(tmp_path / "scores.npy")),
         ],
         check=True,
@@ -311,11 +313,11 @@ def write_weights(folder: Path, kind: str) -> Path:
     if kind == "garbage":
         path.write_bytes(b"no weights at all")
     elif kind == "cut off":
-        path.write_bytes(find_weights().read_bytes()[:100_000])
+        path.write_bytes(find_weights("transnetv2").read_bytes()[:100_000])
     elif kind == "another model":
         torch.save({"layer.weight": torch.zeros(3)}, path)
     else:
-        weights = torch.load(find_weights(), weights_only=True)
+        weights = torch.load(find_weights("transnetv2"), weights_only=True)
         weights["fc1.weight"] = weights["fc1.weight"][:, :-1].clone()
         torch.save(weights, path)
     return path
@@ -331,7 +333,10 @@ def test_weights_of_another_model_are_refused(kind: str, tmp_path: Path) -> None
 
 
 def test_unfit_weights_stop_a_run_before_it_starts(
-    real_videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    real_videos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     video = one_video(real_videos, tmp_path)
     write_weights(tmp_path, "another shape")
@@ -342,5 +347,9 @@ def test_unfit_weights_stop_a_run_before_it_starts(
     ended.told("does not hold the weights of TransNetV2", str(tmp_path / FILE_NAME))
     assert not (tmp_path / "out").exists()
     (tmp_path / FILE_NAME).unlink()
+    # Nor may the package's file stand in.
+    monkeypatch.setattr(transnetv2_weights, "PACKAGE", "no-such-package")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     ended = use(capsys, "split", *paths, *algorithm)
-    ended.told(f"model_weights_path={tmp_path}", FILE_NAME, "beam-curate[models]")
+    assert ended.status == 1
+    ended.told(f"model_weights_path={tmp_path}", FILE_NAME, "beam-curate[models]", "models pull")

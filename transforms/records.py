@@ -215,6 +215,18 @@ CaptionReason = Literal["exception", "timeout"]
 
 
 @dataclass(frozen=True, slots=True)
+class Enhancement:
+    """What a text model made of a caption, or why it made nothing."""
+
+    text: str = ""
+    """Empty: the caption stays as it is."""
+    message: str = ""
+    """Why there is no text, for people; holds no secret."""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CaptionAnswer:
     """What a caption model said of a window, or why it said nothing."""
 
@@ -224,7 +236,16 @@ class CaptionAnswer:
     message: str = ""
     """The error, for people; holds no secret."""
     prompt_tokens: int = 0
+    """Of all requests that led to this answer."""
     output_tokens: int = 0
+    json_text: str = ""
+    """The answer as JSON that fits the schema asked for; empty: none was asked for."""
+    second_pass_message: str = ""
+    """Why the second pass was of no use; empty: it was, or there was none."""
+    enhancement: Enhancement | None = None
+    """None: no text model was asked."""
+    echoes_prompt: bool = False
+    """Whether the text repeats its prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +256,33 @@ class WindowCaption:
     """Half-open, ``[start_frame, end_frame)``."""
     end_frame: int
     answer: CaptionAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSource:
+    """Where a clip was cut from, as prompts tell it."""
+
+    name: str
+    """Name of the source's file."""
+    start_seconds: float
+    """Where the clip begins in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipEmbedding:
+    """What a clip's vector is; it lies in scratch under the clip's id."""
+
+    algorithm: str
+    """Value of ``embedding_algorithm``."""
+    model_name: str
+    model_version: str
+    """Revision of the model on the hub, or a hash of its files; of a served model, its name."""
+    device: str
+    """``cpu``, ``cuda`` or ``served``: vectors differ in their last bits between them."""
+    dtype: str
+    """``float32`` or ``float16``."""
+    shape: tuple[int, ...]
+    """(D,) or (1, D)."""
 
 
 Outcome = Literal["pending", "rejected", "failed", "no_frames", "committed"]
@@ -268,6 +316,10 @@ class Clip:
     """Stages that the commit of a clip has that is ``redone``."""
     captions: tuple[WindowCaption, ...] = ()
     """One per caption window, when it was asked for."""
+    source: ClipSource | None = None
+    """Of a clip that is captioned anew, whose plan is not looked at; None: the plan tells."""
+    embedding: ClipEmbedding | None = None
+    """What the vector in scratch is; None: there is none."""
 
     def score(self, name: str) -> float | None:
         """Return the named score, or None when it was not measured."""

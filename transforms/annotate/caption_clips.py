@@ -3,26 +3,29 @@ inference imports torch."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
-from transforms.annotate.caption_requests import caption_requests
-from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
+from transforms.annotate.caption_quality import echoes_prompt
+from transforms.annotate.caption_requests import Asked, caption_requests
+from transforms.annotate.caption_settings import CaptionSettings
 from transforms.annotate.collect_captions import CollectCaptions
-from transforms.clips.plan import read_plan
-from transforms.errors import MediaError
+from transforms.models.captions.chain.futures import answered, then
 from transforms.models.captions.engine import CaptionEngine, CaptionRequest
 from transforms.models.captions.tickets import Ticket, put
 from transforms.models.exact_handler import ExactHandler
-from transforms.records import Clip, Failure
+from transforms.records import CaptionAnswer, Clip
 from transforms.run_context import RunContext
 
 STAGE = "captions"
-Requests = tuple[CaptionRequest, ...]
+Requests = tuple[Asked, ...]
 Tickets = tuple[Ticket, ...]
 
 
@@ -41,7 +44,7 @@ class CaptionClips(beam.PTransform):
 
     def expand(self, clips: beam.PCollection[Clip]) -> beam.PCollection[Clip]:
         """Attach the stage."""
-        handler: Any = KeyedModelHandler(_SubmitCaptions(self.settings.engine))
+        handler: Any = KeyedModelHandler(_SubmitCaptions(self.settings))
         return (
             clips
             | beam.Map(with_requests, self.settings, self.context.root).with_output_types(
@@ -56,25 +59,32 @@ def with_requests(clip: Clip, settings: CaptionSettings, root: str) -> tuple[Cli
     """Return the clip and what to ask about it, None when nothing is."""
     if clip.outcome != "pending" or clip.file is None or STAGE in clip.done:
         return clip, None
-    try:
-        requests = caption_requests(clip, settings.prompt, read_plan(clip.plan_uri), root)
-    except MediaError as error:
-        return clip.failed(Failure("look", error.reason, error.message)), None
-    return clip, requests or None
+    return clip, caption_requests(clip, settings, root) or None
 
 
 class _SubmitCaptions(ExactHandler[Requests, Tickets, CaptionEngine]):
     """Begins requests and returns at once; the answers are collected by the next step."""
 
-    def __init__(self, engine: EngineSpec) -> None:
+    def __init__(self, settings: CaptionSettings) -> None:
         # One clip at a time: a batch would hold clips back while the engine has free slots.
         super().__init__(batch_size=1, example_bytes=1024)
-        self._engine = engine
+        self._settings = settings
 
     def load_model(self) -> CaptionEngine:
         """Load the engine, once per process."""
-        return self._engine.load()
+        return self._settings.load()
 
     def predict(self, examples: Sequence[Requests], model: CaptionEngine) -> list[Tickets]:
         """Return the tickets of each clip's windows."""
-        return [tuple(put(model.submit(request)) for request in requests) for requests in examples]
+        return [tuple(put(_begun(asked, model)) for asked in windows) for windows in examples]
+
+
+def _begun(asked: Asked, model: CaptionEngine) -> Future[CaptionAnswer]:
+    if not isinstance(asked, CaptionRequest):
+        return answered(asked)
+    # What only the prompt tells about the answer is noted with it.
+    return then(model.submit(asked), functools.partial(_judged, asked.prompt))
+
+
+def _judged(prompt: str, answer: CaptionAnswer) -> CaptionAnswer:
+    return dataclasses.replace(answer, echoes_prompt=echoes_prompt(answer.text, prompt))

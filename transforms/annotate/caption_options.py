@@ -10,6 +10,12 @@ _WORKERS = "the number of workers is the runner's: --direct_num_workers, --paral
 _ONE_MODEL = "one model per worker process; the runner's preset places GPUs"
 
 PromptVariant = Literal["default", "av", "av-surveillance"]
+# fmt: off
+CaptionLanguage = Literal[
+    "ar", "cs", "de", "el", "en", "es", "fa", "fr", "he", "hi", "id", "it", "ja",
+    "ko", "nl", "pl", "pt", "ro", "ru", "sv", "th", "tr", "uk", "vi", "zh",
+]
+# fmt: on
 
 
 class Captioning(Section):
@@ -25,7 +31,24 @@ class Captioning(Section):
     captioning_prompt_text: str | None = option(None)
     """Prompt of your own in place of the variant's; {width}, {duration_s}, ... are filled in."""
     captioning_prompt_file: str | None = option(None)
-    """Text file with a prompt of your own; excludes captioning_prompt_text."""
+    """Text file with a prompt of your own, or the name of one that is ready to use: camera, clean,
+    driving, first-frame-then-action, manipulation, motion, traffic, two-paragraphs; excludes
+    captioning_prompt_text."""
+    captioning_stage2: bool = option(False)
+    """Whether the model betters its own caption in a second pass; any engine, twice the cost."""
+    captioning_stage2_prompt_text: str | None = option(None)
+    """Prompt of the second pass in place of the built-in one; {caption} stands for the first."""
+    captioning_json_schema: str | None = option(None)
+    """File with a JSON Schema: captions are JSON that fits it."""
+    captioning_json_retries: int = option(2, ge=0)
+    """How often an answer that does not fit captioning_json_schema is asked for again."""
+    captioning_language: CaptionLanguage | None = option(None)
+    """Language of which captions are to be: others are flagged by their letters, so English is told
+    from Chinese, not from French; null: not checked."""
+    caption_quality_flags_enabled: bool = option(True)
+    """Whether each caption is checked for what is odd about it."""
+    caption_quality_stats_enabled: bool = option(True)
+    """Whether caption_quality_stats.json is written."""
     captioning_sampling_fps: float = option(2.0, unit="frames per second", gt=0)
     """Rate at which the model sees a window's frames; a served model takes the window's video and
     samples by itself."""
@@ -53,8 +76,16 @@ class LocalCaptionModels(Section):
     """Options of caption models that run in the worker (contract §1.1 Captioning)."""
 
     title: ClassVar[str] = "Captions by local models"
-    built: ClassVar[bool] = False
 
+    captioning_engine: Literal["auto", "vllm", "transformers"] = option("auto")
+    """What runs a local model; auto: vLLM where it is installed and a GPU is there, else
+    transformers."""
+    captioning_model: str | None = option(None)
+    """Hub id or local folder of an image- or video-text model in place of the algorithm's."""
+    captioning_model_revision: str | None = option(None)
+    """Commit or branch of the model on the hub; null: the catalogue's."""
+    captioning_device: Literal["auto", "cpu", "cuda"] = option("auto")
+    """Where the model runs; auto: on a GPU if there is one."""
     qwen_batch_size: int = option(8, unit="windows", ge=1)
     """Windows given to the model at once."""
     qwen_use_fp8_weights: bool = option(False)
@@ -111,21 +142,32 @@ class CaptionEnhancement(Section):
     """Options of rewriting captions by a language model (contract §1.1 Captioning)."""
 
     title: ClassVar[str] = "Caption enhancement"
-    built: ClassVar[bool] = False
 
     enhance_captions: bool = option(False)
     """Whether a language model rewrites the captions."""
     enhance_captions_lm_variant: Literal["qwen_lm", "gpt_oss_20b", "openai"] = option("qwen_lm")
     """Which model rewrites."""
+    enhance_captions_model: str | None = option(None)
+    """Hub id or local folder of a text model in place of the one that qwen_lm or gpt_oss_20b
+    means."""
     enhance_captions_openai_model: str = option("auto")
     """Model at an OpenAI-compatible endpoint; auto: the only one it serves."""
     enhance_captions_prompt_variant: PromptVariant = option("default")
     """Which prompt the model gets."""
     enhance_captions_prompt_text: str | None = option(None)
-    """Prompt of your own in place of the variant's."""
+    """Prompt of your own in place of the variant's; {caption} stands for the caption."""
     enhance_captions_max_output_tokens: int = option(2048, unit="tokens")
-    """Longest rewritten caption."""
+    """Longest rewritten caption; negative: no limit."""
     enhance_captions_batch_size: int = option(32, unit="captions", ge=1)
-    """Captions given to the model at once."""
+    """Captions given to the model, or to the endpoint, at once."""
     qwen_lm_use_fp8_weights: bool = option(False)
     """Whether the weights are used in 8 bits."""
+
+    def not_built(self) -> str | None:
+        """Return what was asked for that cannot run yet."""
+        if self.enhance_captions and self.qwen_lm_use_fp8_weights:
+            return (
+                "qwen_lm_use_fp8_weights=true is not built yet; leave it out, or name a repository "
+                "with such weights with enhance_captions_model"
+            )
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from transforms.errors import UsageError
 
@@ -46,24 +47,32 @@ PLACEHOLDERS: dict[str, str] = {
 }
 """What ``{name}`` in a prompt may stand for."""
 
+_NO_MORE: Mapping[str, str] = MappingProxyType({})
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def check_prompt(prompt: str, *, option: str) -> None:
-    """Check that a prompt says something and names only what can be filled in.
+def check_prompt(prompt: str, *, option: str, more: Mapping[str, str] = _NO_MORE) -> set[str]:
+    """Return what a prompt leaves to be filled in; check that it says something at all.
+
+    Args:
+        prompt: The prompt.
+        option: For the message.
+        more: Placeholders beside those of clips.
 
     Raises:
         UsageError: It is empty, or names something else; lists what there is.
     """
     if not prompt.strip():
         raise UsageError(f"{option}: the prompt is empty")
-    unknown = sorted({name for name in _names(prompt) if name not in PLACEHOLDERS})
-    if unknown:
+    known = {*PLACEHOLDERS, *more}
+    names = set(_names(prompt))
+    if unknown := sorted(names - known):
         raise UsageError(
             f"{option}: {{{unknown[0]}}} is no placeholder; there are "
-            + ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS))
+            + ", ".join(f"{{{name}}}" for name in sorted(known))
             + "; write {{ and }} for braces"
         )
+    return names
 
 
 def filled(prompt: str, values: Mapping[str, str]) -> str:

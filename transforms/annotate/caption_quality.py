@@ -1,4 +1,4 @@
-"""What is odd about a caption: upstream's flags (contract Appendix A)."""
+"""What is odd about a caption: upstream's flags (contract Appendix A) and some of our own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,25 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+OWN_FLAGS = (
+    "flag_empty",
+    "flag_truncated",
+    "flag_refusal",
+    "flag_prompt_echo",
+    "flag_wrong_language",
+)
+"""Flags that upstream does not have."""
 SHORTEST_WORDS, LONGEST_WORDS = 4, 1024
 """A caption of fewer or more words is a length outlier."""
+ECHOED_WORDS = 8
+"""So many words in a row of the prompt are no coincidence."""
+_REFUSALS = (
+    *("i'm sorry", "i am sorry", "sorry, ", "i apologize"),
+    *("i can't", "i cannot", "i can not", "i'm unable", "i am unable", "i'm not able"),
+    *("i am not able", "unfortunately, i", "as an ai", "as a language model"),
+)
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -53,6 +69,42 @@ def near_duplicates(texts: Sequence[str | None]) -> list[bool | None]:
         if first is not None and second is not None and _is_near(words(first), words(second)):
             flags[place] = flags[place + 1] = True
     return flags
+
+
+def said_in(value: Any) -> str:
+    """Return the texts in a JSON value, in its order, without the names of its members.
+
+    Example:
+        >>> said_in({"camera": "fixed", "events": [{"who": "a car", "lane": 2}]})
+        'fixed a car'
+    """
+    if isinstance(value, str):
+        return value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return " ".join(filter(None, (said_in(one) for one in inner)))
+
+
+def is_empty(text: str) -> bool:
+    """Return whether a caption has no word: nothing, or only marks."""
+    return not words(text)
+
+
+def is_refusal(text: str) -> bool:
+    """Return whether a caption begins with an excuse in place of a description.
+
+    English excuses only; "A man says: I'm sorry" is none.
+    """
+    start = text.strip().lower().replace("\u2019", "'")
+    return start.startswith(_REFUSALS)
+
+
+def echoes_prompt(text: str, prompt: str) -> bool:
+    """Return whether eight words in a row of the caption stand in the prompt, too."""
+    asked, said = words(prompt), words(text)
+    known = {tuple(asked[n : n + ECHOED_WORDS]) for n in range(len(asked) - ECHOED_WORDS + 1)}
+    return any(
+        tuple(said[n : n + ECHOED_WORDS]) in known for n in range(len(said) - ECHOED_WORDS + 1)
+    )
 
 
 def _is_near(first: list[str], second: list[str]) -> bool:

@@ -12,8 +12,9 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
+from transforms.models.captions import shared_engine
+from transforms.models.captions.engine import CAPTIONED
 from transforms.models.captions.tickets import Ticket, take
 from transforms.models.exact_handler import ModelError
 from transforms.progress import count
@@ -46,7 +47,12 @@ class _CollectCaptions(beam.DoFn):
         self._max_open = max_open
         self._context = context
         self._waiting: list[tuple[Clip, Answers]] = []
-        self._heartbeat = Heartbeat(lease_uri(context.root), context.run_id)
+        self._is_user = False
+        self._heartbeat = Heartbeat(context.lease_uri, context.run_id)
+
+    def setup(self) -> None:
+        shared_engine.use()
+        self._is_user = True
 
     def start_bundle(self) -> None:
         # Clips of a bundle that ended in an error come again.
@@ -80,6 +86,9 @@ class _CollectCaptions(beam.DoFn):
             for answer in answers:
                 answer.cancel()
         self._waiting = []
+        if self._is_user:
+            self._is_user = False
+            shared_engine.release()
 
     def _open(self) -> list[Future[CaptionAnswer]]:
         return [answer for _, answers in self._waiting for answer in answers if not answer.done()]
@@ -102,6 +111,7 @@ class _CollectCaptions(beam.DoFn):
         count(
             self._context.progress_folder,
             windows_captioned=len(captions),
+            windows_with_caption=sum(answer.status in CAPTIONED for answer in answers),
             caption_prompt_tokens=sum(answer.prompt_tokens for answer in answers),
             caption_output_tokens=sum(answer.output_tokens for answer in answers),
         )

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
 
+from transforms.child_jobs import child_scratch
 from transforms.clips.plan import read_plan
 from transforms.failures import skip_failed
 from transforms.layout import plan_uri
 from transforms.media.child_limits import ChildLimits
 from transforms.media.probing import Prober
+from transforms.media.shared_children import shared_children
 from transforms.progress import count
 from transforms.records import ProbedVideo, Video
 from transforms.run_context import RunContext
-from transforms.scratch import scratch_here
 from transforms.storage.open_storage import storage_for
 
 
@@ -54,38 +55,38 @@ class ProbeVideos(beam.PTransform):
 
 
 class _ProbeVideos(beam.DoFn):
-    """Holds one child, started for the first video of a bundle that needs it."""
+    """Probes one video after the other in a child that the other steps of the process use too."""
 
     def __init__(self, limits: ChildLimits, context: RunContext) -> None:
         self._limits = limits
         self._context = context
         self._prober: Prober | None = None
+        self._held = contextlib.ExitStack()
 
     def process(self, video: Video) -> Iterator[ProbedVideo]:
         yield from skip_failed("probe", self._probe_and_count, self._context)(video)
 
-    def finish_bundle(self) -> None:
-        # A worker's videos are one bundle, or a few: what follows is hours of cutting beside the
-        # child.
-        if self._prober is not None:
-            self._prober.end_children()
-
     def teardown(self) -> None:
         # Called also after an exception of a later step, which skips finish_bundle.
-        if self._prober is not None:
-            self._prober.close()
-            self._prober = None
+        self._prober = None
+        self._held.close()
 
     def _probe_and_count(self, video: Video) -> ProbedVideo:
-        if self._prober is None:
-            scratch = scratch_here(self._context.scratch) / f"worker-{os.getpid()}"
-            self._prober = Prober(scratch, self._limits)
-        before = self._prober.seconds
-        probed = probe_video(video, self._prober, self._context)
+        prober = self._open_prober()
+        before = prober.seconds
+        probed = probe_video(video, prober, self._context)
         count(
             self._context.progress_folder,
             videos_probed=1,
-            seconds_of_probe=self._prober.seconds - before,
+            seconds_of_probe=prober.seconds - before,
             seconds_found=probed.facts.duration_seconds,
         )
         return probed
+
+    def _open_prober(self) -> Prober:
+        if self._prober is None:
+            scratch = child_scratch(self._context)
+            children = self._held.enter_context(shared_children(scratch, self._limits))
+            prober = Prober(scratch, self._limits, children=children)
+            self._prober = self._held.enter_context(prober)
+        return self._prober

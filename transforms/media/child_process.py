@@ -89,6 +89,11 @@ class ChildProcess:
         """Process id of the child."""
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the child has not ended."""
+        return self._process.poll() is None
+
     def send(self, job: Job) -> None:
         """Give the child a job.
 

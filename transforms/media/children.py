@@ -19,23 +19,24 @@ from transforms.media.child_messages import (
     CutJob,
     JobClip,
     JobDone,
+    LookJob,
     PoolJob,
     PoolReport,
 )
 from transforms.media.clip_files import discard, has_room
 from transforms.media.job_attempts import run_job
 
-__all__ = ["ChildPool", "ClipReport", "CutJob", "JobClip", "JobDone"]
+__all__ = ["ChildPool", "ClipReport", "CutJob", "JobClip", "JobDone", "LookJob"]
 
 _POLL_SECONDS = 1.0
 
 
 class ChildPool:
-    """Up to ``num_children`` children, each with one job going, and as many jobs queued again.
+    """Up to ``num_children`` jobs going, each in a child, and as many jobs queued again.
 
-    One thread per child gives it jobs and hears it, so children are never kept waiting by whoever
-    collects the reports, and a child that ends or hangs is replaced at once. Children are started
-    when there is work for them. They end with this process, however it ends.
+    One thread per job gives it to a child and hears it, so children are never kept waiting by
+    whoever collects the reports, and a child that ends or hangs is replaced at once. Children are
+    started when there is work for them. They end with this process, however it ends.
 
     All methods belong to one thread.
     """
@@ -47,6 +48,7 @@ class ChildPool:
         *,
         limits: ChildLimits = ChildLimits(),  # noqa: B008 - frozen
         budget_bytes: int | None = None,
+        children: LiveChildren | None = None,
     ) -> None:
         """Make the pool; no child is started yet.
 
@@ -56,6 +58,8 @@ class ChildPool:
                 limited by the slots of the machine.
             limits: What each child may use and how long it may be silent.
             budget_bytes: While the scratch folder holds this much, no job is begun beside another.
+            children: Those of ``scratch`` that others use as well, who end them and say what they
+                may use. None: the pool has its own, which end with it.
 
         Raises:
             ValueError: ``num_children`` is below 1.
@@ -70,9 +74,11 @@ class ChildPool:
         self._ready: deque[PoolReport] = deque()
         self._num_open = 0
         self._threads: list[threading.Thread] = []
+        self._lanes: list[Lane] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._children = LiveChildren(self.scratch, limits)
+        self._owns_children = children is None
+        self._children = LiveChildren(self.scratch, limits) if children is None else children
         self._num_running = 0
 
     @property
@@ -103,7 +109,11 @@ class ChildPool:
         self._num_open += 1
         self._jobs.put(job)
         if len(self._threads) < min(self._num_children, self._num_open):
-            thread = threading.Thread(target=self._serve, daemon=True, name="child-pool")
+            lane = Lane(self._children)
+            self._lanes.append(lane)
+            thread = threading.Thread(
+                target=self._serve, args=(lane,), daemon=True, name="child-pool"
+            )
             self._threads.append(thread)
             thread.start()
 
@@ -125,15 +135,19 @@ class ChildPool:
             yield self._ready.popleft()
 
     def close(self) -> None:
-        """End every child at once, also in the middle of a job, and wait for their threads."""
+        """End every child with a job at once, wait for their threads, and end what is the pool's
+        own."""
         self._closed.set()
-        self._children.kill_all()
+        for lane in self._lanes:
+            lane.close()
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
             thread.join()
         self._threads.clear()
-        self._children.remove_logs()
+        self._lanes.clear()
+        if self._owns_children:
+            self._children.close()
 
     def __enter__(self) -> ChildPool:
         """Return the pool itself."""
@@ -164,17 +178,16 @@ class ChildPool:
             self._num_open -= 1
         self._ready.append(arrival)
 
-    def _serve(self) -> None:
-        """Do one job after the other with a child of this thread, until the pool is closed."""
-        with contextlib.closing(Lane(self.scratch, self._children)) as lane:
-            while (job := self._jobs.get()) is not None:
-                try:
-                    with self._room():
-                        for report in run_job(job, lane.attempt):
-                            self._finish(report)
-                except CurateError as error:
-                    self._arrived.put(error)
-                    return
+    def _serve(self, lane: Lane) -> None:
+        """Do one job after the other, until the pool is closed."""
+        while (job := self._jobs.get()) is not None:
+            try:
+                with self._room():
+                    for report in run_job(job, lane.attempt):
+                        self._finish(report)
+            except CurateError as error:
+                self._arrived.put(error)
+                return
 
     def _finish(self, report: PoolReport) -> None:
         if isinstance(report, ClipReport) and report.failure is not None:

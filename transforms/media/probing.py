@@ -27,17 +27,26 @@ class Prober:
     with this process, however it ends.
     """
 
-    def __init__(self, scratch: Path, limits: ChildLimits, *, num_children: int = 1) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        limits: ChildLimits,
+        *,
+        num_children: int = 1,
+        children: LiveChildren | None = None,
+    ) -> None:
         """Make the prober; no child is started yet.
 
         Args:
             scratch: Local folder for the children's standard error, made if absent.
             limits: What each child may use and how long it may be silent.
             num_children: Most children at a time, at least 1.
+            children: Those of ``scratch`` that others use as well, who end them and say what they
+                may use. None: the prober has its own, which end with it.
         """
-        scratch = scratch.absolute()
-        self._children = LiveChildren(scratch, limits)
-        self._lanes = [Lane(scratch, self._children) for _ in range(num_children)]
+        self._owns_children = children is None
+        self._children = LiveChildren(scratch, limits) if children is None else children
+        self._lanes = [Lane(self._children) for _ in range(num_children)]
         self.seconds = 0.0
         """Processor time of all probes so far."""
         self._free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
@@ -78,18 +87,15 @@ class Prober:
         return self._ask(StretchJob(job_id, video.uri, facts, str(path)))
 
     def end_children(self) -> None:
-        """End the children, which take memory; the next video that needs one gets a new one.
-
-        Nobody may be probing.
-        """
-        for lane in self._lanes:
-            lane.close()
+        """End the idle children, which take memory; who needs one gets a new one."""
+        self._children.end_idle()
 
     def close(self) -> None:
-        """End every child at once; none is started any more."""
-        self._children.kill_all()
-        self.end_children()
-        self._children.remove_logs()
+        """End every child that probes, and what is the prober's own; nothing is probed any more."""
+        for lane in self._lanes:
+            lane.close()
+        if self._owns_children:
+            self._children.close()
 
     def __enter__(self) -> Prober:
         """Return the prober itself."""

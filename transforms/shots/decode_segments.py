@@ -9,13 +9,13 @@ from pathlib import Path
 
 import apache_beam as beam
 
+from transforms.child_jobs import Begun, ChildJobs, Resources
 from transforms.clips.local_index import local_index
 from transforms.clips.source_copies import local_source, sources_folder
-from transforms.media.child_messages import FramesJob, FramesReport, IndexReport
+from transforms.media.child_messages import FramesJob, FramesReport, PoolReport
 from transforms.progress import count
 from transforms.records import Failure
 from transforms.run_context import RunContext
-from transforms.shots.child_jobs import ChildJobs, Resources
 from transforms.shots.detection_settings import DetectionSettings
 from transforms.shots.video_segment import VideoSegment
 from transforms.storage.interface import StorageError
@@ -47,43 +47,43 @@ class _DecodeSegments(ChildJobs):
         super().__init__(settings.num_children, settings.limits, context)
         self._all_pixels = settings.options.transnetv2_compat
 
-    def begin(
-        self, element: VideoSegment, resources: Resources
-    ) -> FramesJob | tuple[VideoSegment, ...]:
+    def begin(self, element: VideoSegment, resources: Resources) -> Iterator[VideoSegment | Begun]:
         segment, video = element.segment, element.video
         if segment is None:
-            return (element,)
+            yield element
+            return
         if storage_for(element.scores_uri).exists(element.scores_uri):
             count(self.context.progress_folder, segments_scored=1)
-            return (element,)
+            yield element
+            return
         try:
             source = local_source(video.uri, sources_folder(self.context))
             path = str(Path(resources.enter_context(source)).absolute())
         except StorageError as error:
             failure = Failure("split", "unreadable", str(error))
-            return (dataclasses.replace(element, failure=failure),)
+            yield dataclasses.replace(element, failure=failure)
+            return
         job_id = f"{video.video_uuid}-{element.number}"
-        return FramesJob(
+        frames_path = str((self.scratch / "frames" / f"{job_id}.npy").absolute())
+        job = FramesJob(
             job_id=job_id,
             source=path,
             facts=element.facts,
             index_path=local_index(self.context, video.video_uuid),
             frames=segment.seen,
             all_pixels=self._all_pixels,
-            path=str((self.scratch / f"{job_id}.npy").absolute()),
+            path=frames_path,
         )
+        yield Begun(job, dataclasses.replace(element, frames_path=frames_path))
 
-    def end(
-        self, element: VideoSegment, job_report: IndexReport | FramesReport
-    ) -> Iterator[VideoSegment]:
-        assert isinstance(job_report, FramesReport)
+    def end(self, state: VideoSegment, report: PoolReport) -> Iterator[VideoSegment]:
+        assert isinstance(report, FramesReport)
         count(
             self.context.progress_folder,
-            frames_detected=job_report.num_decoded,
-            seconds_of_frames=job_report.seconds,
+            frames_detected=report.num_decoded,
+            seconds_of_frames=report.seconds,
         )
-        if job_report.failure is not None:
-            yield dataclasses.replace(element, failure=job_report.failure)
+        if report.failure is not None:
+            yield dataclasses.replace(state, frames_path="", failure=report.failure)
             return
-        path = self.scratch / f"{job_report.job_id}.npy"
-        yield dataclasses.replace(element, frames_path=str(path.absolute()))
+        yield state

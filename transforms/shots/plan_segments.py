@@ -8,6 +8,7 @@ from pathlib import Path
 
 import apache_beam as beam
 
+from transforms.child_jobs import Begun, ChildJobs, Resources
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.local_index import local_index, share_index
 from transforms.clips.source_copies import local_source, sources_folder
@@ -15,11 +16,10 @@ from transforms.clips.source_identity import source_identity
 from transforms.errors import MediaError
 from transforms.failures import write_failure
 from transforms.layout import plan_uri, shots_uri
-from transforms.media.child_messages import FramesReport, IndexJob, IndexReport
+from transforms.media.child_messages import IndexJob, IndexReport, PoolReport
 from transforms.progress import count
 from transforms.records import Failure, ProbedVideo
 from transforms.run_context import RunContext
-from transforms.shots.child_jobs import ChildJobs, Resources
 from transforms.shots.detection_settings import DetectionSettings
 from transforms.shots.score_windows import segments_of
 from transforms.shots.video_segment import VideoSegment
@@ -91,16 +91,13 @@ class _PlanSegments(ChildJobs):
     def __init__(self, settings: DetectionSettings, context: RunContext) -> None:
         super().__init__(settings.num_children, settings.limits, context)
         self._settings = settings
-        self._folders: dict[str, str] = {}
-        """Video to where its scores lie: told once, as it takes reading parts of the source."""
 
-    def begin(
-        self, element: ProbedVideo, resources: Resources
-    ) -> IndexJob | tuple[VideoSegment, ...]:
+    def begin(self, element: ProbedVideo, resources: Resources) -> Iterator[VideoSegment | Begun]:
         video, root = element.video, self.context.root
         uri = plan_uri(root, video.video_uuid)
         if storage_for(uri).exists(uri):
-            return (VideoSegment(video, element.facts),)
+            yield VideoSegment(video, element.facts)
+            return
         try:
             folder = scores_folder(element, self._settings, root)
             source = local_source(video.uri, sources_folder(self.context))
@@ -108,9 +105,8 @@ class _PlanSegments(ChildJobs):
         except (MediaError, StorageError) as error:
             reason = error.reason if isinstance(error, MediaError) else "unreadable"
             self._fail(element, Failure("split", reason, str(error)))
-            return ()
-        self._folders[video.video_uuid] = folder
-        return IndexJob(
+            return
+        job = IndexJob(
             job_id=video.video_uuid,
             source=path,
             facts=element.facts,
@@ -119,26 +115,26 @@ class _PlanSegments(ChildJobs):
             is_made=next(iter(storage_for(folder).list(folder)), None) is not None,
             keep_prefix=self._settings.keep_prefix,
         )
+        # Where scores lie is found out once: it takes reading parts of the source.
+        yield Begun(job, (element, folder))
 
-    def end(
-        self, element: ProbedVideo, job_report: IndexReport | FramesReport
-    ) -> Iterator[VideoSegment]:
-        assert isinstance(job_report, IndexReport)
-        folder = self._folders.pop(element.video.video_uuid)
-        if job_report.failure is not None:
-            self._fail(element, job_report.failure)
+    def end(self, state: tuple[ProbedVideo, str], report: PoolReport) -> Iterator[VideoSegment]:
+        assert isinstance(report, IndexReport)
+        element, folder = state
+        if report.failure is not None:
+            self._fail(element, report.failure)
             return
         share_index(self.context, element.video.video_uuid)
         segments = video_segments(
             element,
-            job_report.num_frames,
+            report.num_frames,
             scores_folder=folder,
             windows_per_segment=self._settings.windows_per_segment,
         )
         count(
             self.context.progress_folder,
             segments_planned=len(segments),
-            seconds_of_index=job_report.seconds,
+            seconds_of_index=report.seconds,
         )
         yield from segments
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import email.utils
 import random
+import re
 import time
 
 LONGEST_SECONDS = 120.0
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s?", re.ASCII)
 
 
 def wait_seconds(attempt: int, *, base_seconds: float, retry_after: str | None = None) -> float:
@@ -18,7 +20,8 @@ def wait_seconds(attempt: int, *, base_seconds: float, retry_after: str | None =
     Args:
         attempt: How many attempts have failed, from 1.
         base_seconds: The wait after the first.
-        retry_after: The header: seconds, or a date of HTTP.
+        retry_after: The header: seconds, or a date of HTTP; or a duration of Google's APIs such
+            as ``1.5s``.
     """
     asked = _asked_seconds(retry_after)
     if asked is not None:
@@ -30,8 +33,9 @@ def wait_seconds(attempt: int, *, base_seconds: float, retry_after: str | None =
 def _asked_seconds(header: str | None) -> float | None:
     if not header:
         return None
-    if header.strip().isdigit():
-        return float(header)
+    seconds = _SECONDS.fullmatch(header.strip())
+    if seconds is not None:
+        return float(seconds[1])
     try:
         return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
     except ValueError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from transforms.errors import CurateError
@@ -40,6 +41,11 @@ class CaptionRequest:
     """The window's video, a local file; None: the engine sees frames, or text alone is asked."""
     frames: FramesFile | None = None
     """The window's frames; None: the engine takes the video, or text alone is asked."""
+    json_schema: str | None = None
+    """JSON Schema, as JSON, that the answer is to fit. The prompt says so, too, and whoever asks
+    checks the answer: an engine that cannot guide its model passes over it."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What placeholders stand for here, for prompts of later passes; the engine needs none."""
 
 
 class CaptionEngine(Protocol):

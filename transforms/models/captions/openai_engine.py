@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -19,8 +21,11 @@ from transforms.storage.endpoints import shown_endpoint
 
 _TEMPORARY = (408, 409, 429)
 _SERVER_ERRORS = 500
+_REFUSED = (400, 422)
 _ANSWER_SECONDS = 10.0
 """For a question that costs the server nothing."""
+
+_logger = logging.getLogger(__name__)
 
 
 class OpenAIEngine:
@@ -31,6 +36,7 @@ class OpenAIEngine:
         self._settings = settings
         self._access = access
         self._closed = threading.Event()
+        self._refused = threading.Event()
         self._client = openai.OpenAI(
             api_key=access.api_key,
             base_url=access.base_url,
@@ -51,12 +57,12 @@ class OpenAIEngine:
         self._client.close()
 
     def _answer(self, request: CaptionRequest) -> CaptionAnswer:
-        messages = _messages(request)
+        body = self._body(request)
         attempt = 0
         while True:
             attempt += 1
             try:
-                return _read(self._send(messages))
+                return _read(self._send(body, request))
             except (openai.OpenAIError, ValueError) as error:
                 # An answer that is no JSON is a ValueError.
                 retry_after = _retry_after(error)
@@ -71,12 +77,34 @@ class OpenAIEngine:
             if self._closed.wait(pause):
                 return CaptionAnswer("error", reason="exception", message="the run ends")
 
-    def _send(self, messages: list[dict[str, Any]]) -> Any:
+    def _body(self, request: CaptionRequest) -> dict[str, Any]:
         # ``video_url`` is an extension of servers, unknown to the client's own types.
-        body: dict[str, Any] = {"model": self._settings.model, "messages": messages}
+        body: dict[str, Any] = {"model": self._settings.model, "messages": _messages(request)}
         if self._settings.max_tokens is not None:
             body["max_tokens"] = self._settings.max_tokens
-        return self._client.chat.completions.create(**body)
+        return body
+
+    def _send(self, body: dict[str, Any], request: CaptionRequest) -> Any:
+        """Return the server's answer; what only helps is left out where the server refuses it."""
+        helps = {} if self._refused.is_set() else _helps(request, self._settings)
+        create = self._client.chat.completions.create
+        if not helps:
+            return create(**body)
+        try:
+            return create(**body, **helps)
+        except openai.APIStatusError as error:
+            if error.status_code not in _REFUSED:
+                raise
+            completion = create(**body)
+            # It was that: no later request tries again.
+            self._refused.set()
+            _logger.warning(
+                "%s: refuses %s (HTTP %d); it is asked without",
+                shown_endpoint(str(self._client.base_url)),
+                " and ".join(helps),
+                error.status_code,
+            )
+            return completion
 
     def _raise_if_gone(self, error: Exception) -> None:
         """Raise when nobody is there any more: that is no fault of the window.
@@ -105,6 +133,20 @@ class OpenAIEngine:
             reason="timeout" if is_timeout else "exception",
             message=f"{request.request_id}: {type(error).__name__} after {attempts}: {text}",
         )
+
+
+def _helps(request: CaptionRequest, settings: OpenAISettings) -> dict[str, Any]:
+    """Return what makes answers better and no server must know."""
+    helps: dict[str, Any] = {}
+    if request.json_schema is not None:
+        # Not strict: few schemas are what OpenAI's strict mode takes, and answers are checked.
+        schema = {"name": "caption", "schema": json.loads(request.json_schema)}
+        helps["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if settings.temperature is not None:
+        helps["temperature"] = settings.temperature
+    if settings.top_p is not None:
+        helps["top_p"] = settings.top_p
+    return helps
 
 
 def _messages(request: CaptionRequest) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Engines around engines: what works on top of whoever makes the captions."""

@@ -1,0 +1,246 @@
+"""Captions by the Gemini API: small windows inside the request, large ones uploaded first."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from transforms.models.api_access import ApiAccess
+from transforms.models.captions.backoff import wait_seconds
+from transforms.models.captions.engine import CaptionRequest, EngineGoneError
+from transforms.models.captions.gemini_client import (
+    GeminiAwayError,
+    GeminiClient,
+    GeminiError,
+    GeminiRefusedError,
+    GeminiTimeoutError,
+)
+from transforms.models.captions.gemini_settings import GeminiSettings
+from transforms.records import CaptionAnswer
+
+_MP4 = "video/mp4"
+_POLL_SECONDS = 1.0
+_TOO_LARGE = 413
+_NOT_FOUND = 404
+_BLOCKED = frozenset(
+    {
+        "SAFETY",
+        "RECITATION",
+        "BLOCKLIST",
+        "PROHIBITED_CONTENT",
+        "SPII",
+        "IMAGE_SAFETY",
+        "IMAGE_PROHIBITED_CONTENT",
+    }
+)
+"""Reasons to stop that are a judgement on what is shown or said."""
+_GOOD = frozenset({"STOP", "MAX_TOKENS", ""})
+
+_logger = logging.getLogger(__name__)
+
+
+class GeminiEngine:
+    """Sends each window's mp4 and the prompt to ``generateContent`` (contract §1.14)."""
+
+    def __init__(self, settings: GeminiSettings, access: ApiAccess) -> None:
+        self.slots = settings.slots
+        self._settings = settings
+        self._closed = threading.Event()
+        self._client = GeminiClient(
+            access, timeout_seconds=settings.timeout_seconds, connections=settings.slots
+        )
+        self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="caption")
+
+    def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
+        """Begin a request."""
+        return self._pool.submit(self._answer, request)
+
+    def close(self) -> None:
+        """End the threads; waiting requests are not sent any more."""
+        self._closed.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def _answer(self, request: CaptionRequest) -> CaptionAnswer:
+        path = Path(request.mp4_path) if request.mp4_path is not None else None
+        video = _Video(path, self._settings, self._client, self._closed)
+        try:
+            return self._stubborn_answer(request, video)
+        finally:
+            video.remove()
+
+    def _stubborn_answer(self, request: CaptionRequest, video: _Video) -> CaptionAnswer:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                parts = [*video.parts(), {"text": request.prompt}]
+                return _read(self._client.generate(self._settings.model, self._body(parts)))
+            except GeminiError as error:
+                retry_after = error.retry_after
+                self._raise_if_over(error)
+                if attempt > self._settings.retries or not error.is_temporary:
+                    self._raise_if_gone(error)
+                    return _failed(request, error, attempt)
+            pause = wait_seconds(
+                attempt,
+                base_seconds=self._settings.retry_delay_seconds,
+                retry_after=retry_after,
+            )
+            if self._closed.wait(pause):
+                return CaptionAnswer("error", reason="exception", message="the run ends")
+
+    def _body(self, parts: list[dict[str, Any]]) -> dict[str, Any]:
+        body: dict[str, Any] = {"contents": [{"role": "user", "parts": parts}]}
+        if self._settings.max_tokens is not None:
+            body["generationConfig"] = {"maxOutputTokens": self._settings.max_tokens}
+        return body
+
+    def _raise_if_over(self, error: GeminiError) -> None:
+        """Raise when the day's quota is used up: every other window would fail, too.
+
+        Raises:
+            EngineGoneError: It is.
+        """
+        if isinstance(error, GeminiRefusedError) and error.is_day_s_end:
+            raise EngineGoneError(
+                f"{self._client.where}: the day's quota of {self._settings.model} is used up "
+                f"({error}); give the same command again tomorrow, or raise the quota"
+            ) from None
+
+    def _raise_if_gone(self, error: GeminiError) -> None:
+        """Raise when it is no fault of the window: nobody is there, or nothing is allowed any more.
+
+        Raises:
+            EngineGoneError: The API cannot even be reached, or refuses the key or the model.
+        """
+        is_refusal = isinstance(error, GeminiRefusedError) and (
+            error.is_about_access or error.status == _NOT_FOUND
+        )
+        if not is_refusal and not isinstance(error, GeminiAwayError):
+            return
+        try:
+            self._client.model(self._settings.model)
+        except GeminiAwayError:
+            raise EngineGoneError(
+                f"{self._client.where}: the Gemini API does not answer any more; give the same "
+                "command again when it does"
+            ) from None
+        except GeminiRefusedError as refusal:
+            if refusal.is_about_access or refusal.status == _NOT_FOUND:
+                raise EngineGoneError(
+                    f"{self._client.where}: refuses the key or {self._settings.model} by now "
+                    f"({refusal}); set GEMINI_API_KEY and give the same command again"
+                ) from None
+        except GeminiError:
+            # It answers, if only nonsense.
+            return
+
+
+class _Video:
+    """The part of a request that shows the window; a large one is uploaded once and removed."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        settings: GeminiSettings,
+        client: GeminiClient,
+        closed: threading.Event,
+    ) -> None:
+        self._path = path
+        self._settings = settings
+        self._client = client
+        self._closed = closed
+        self._uploaded: dict[str, Any] | None = None
+
+    def parts(self) -> list[dict[str, Any]]:
+        """Return the part, none when only text is asked about.
+
+        Raises:
+            GeminiError: It cannot be uploaded.
+        """
+        if self._path is None:
+            return []
+        if self._path.stat().st_size <= self._settings.max_inline_bytes:
+            data = base64.b64encode(self._path.read_bytes()).decode()
+            return [{"inlineData": {"mimeType": _MP4, "data": data}}]
+        if self._uploaded is None:
+            self._uploaded = self._client.upload(self._path, _MP4)
+        self._uploaded = self._active(self._uploaded)
+        return [{"fileData": {"mimeType": _MP4, "fileUri": str(self._uploaded["uri"])}}]
+
+    def remove(self) -> None:
+        """Remove what was uploaded."""
+        if self._uploaded is None:
+            return
+        try:
+            self._client.delete(str(self._uploaded["name"]))
+        except GeminiError as error:
+            _logger.info("an uploaded window stays until the API forgets it (2 days): %s", error)
+
+    def _active(self, file: dict[str, Any]) -> dict[str, Any]:
+        """Return an uploaded file once it can be asked about."""
+        deadline = time.monotonic() + self._settings.timeout_seconds
+        while file.get("state") != "ACTIVE":
+            if file.get("state") == "FAILED":
+                refusal = {"message": "the API cannot read the uploaded window"}
+                raise GeminiRefusedError(400, refusal, None)
+            if time.monotonic() > deadline or self._closed.wait(_POLL_SECONDS):
+                raise GeminiTimeoutError("the uploaded window is still being prepared")
+            file = self._client.file(str(file["name"]))
+        return file
+
+
+def _failed(request: CaptionRequest, error: GeminiError, attempts: int) -> CaptionAnswer:
+    is_timeout = isinstance(error, GeminiTimeoutError)
+    cure = ""
+    if isinstance(error, GeminiRefusedError) and error.status == _TOO_LARGE:
+        cure = "; lower --gemini_max_inline_mb: larger windows are uploaded before they are asked"
+    return CaptionAnswer(
+        "error",
+        reason="timeout" if is_timeout else "exception",
+        message=f"{request.request_id}: {type(error).__name__} after {attempts}: {error}{cure}",
+    )
+
+
+def _read(response: dict[str, Any]) -> CaptionAnswer:
+    """Return the answer in a response; an empty text is an error.
+
+    Raises:
+        GeminiError: It is none of the API's responses.
+    """
+    try:
+        tokens = _tokens(response.get("usageMetadata") or {})
+        blocked = (response.get("promptFeedback") or {}).get("blockReason")
+        if blocked:
+            return CaptionAnswer("blocked", "", "", f"prompt: {blocked}", *tokens)
+        candidate = response["candidates"][0]
+        finish = str(candidate.get("finishReason") or "")
+        parts = (candidate.get("content") or {}).get("parts") or []
+        text = "".join(part.get("text", "") for part in parts if not part.get("thought")).strip()
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise GeminiError(
+            f"what the server sent is no answer of the Gemini API ({type(error).__name__})"
+        ) from None
+    if finish in _BLOCKED:
+        return CaptionAnswer("blocked", text, "", finish, *tokens)
+    if not text or finish not in _GOOD:
+        what = "stopped by the model" if text else "empty"
+        why = f"the caption is {what} ({finish or 'no reason given'})"
+        if finish == "MAX_TOKENS":
+            why += "; the model's thoughts took all: raise --captioning_max_output_tokens"
+        return CaptionAnswer("error", "", "exception", why, *tokens)
+    return CaptionAnswer(
+        "truncated" if finish == "MAX_TOKENS" else "success", text, "", "", *tokens
+    )
+
+
+def _tokens(usage: dict[str, Any]) -> tuple[int, int]:
+    """Return tokens of prompt and answer; thoughts are paid as the answer's."""
+    answer = int(usage.get("candidatesTokenCount") or 0) + int(usage.get("thoughtsTokenCount") or 0)
+    return int(usage.get("promptTokenCount") or 0), answer

@@ -1,0 +1,61 @@
+"""Settings of the vLLM engine; plain values, read without importing vLLM."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from transforms.models.captions.settings import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class VllmSettings:
+    """A model that vLLM runs in the worker's own processes."""
+
+    model: str
+    """As the user named it, or the algorithm's: a hub id or a folder."""
+    path: str
+    """Folder with the model's files; a worker without it looks for ``model`` itself."""
+    digest: str
+    """Of these files."""
+    engine_json: str
+    """Fields of vLLM's ``AsyncEngineArgs`` beside the model, as a JSON object: hashable."""
+    revision: str | None = None
+    """As the user named it."""
+    model_weights_path: str | None = None
+    """As the user named it."""
+    max_tokens: int | None = None
+    """Longest caption; None: what the model's context leaves."""
+    sampling: Sampling = field(default_factory=Sampling)
+    slots: int = 256
+    """Requests in the engine at the same time."""
+    retries: int = 3
+    """How often a request that failed is begun again."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables that vLLM's processes see."""
+    reasons: bool = False
+    """Whether the model thinks aloud first: only the answer behind that is kept."""
+
+    @property
+    def engine(self) -> dict[str, Any]:
+        """Fields of vLLM's ``AsyncEngineArgs`` beside the model."""
+        fields: dict[str, Any] = json.loads(self.engine_json)
+        return fields
+
+    @property
+    def found(self) -> str:
+        """Why ``auto`` takes this engine."""
+        return f"{self.model} is here and runs on vLLM"
+
+    def definition(self) -> dict[str, Any]:
+        """Return what decides the text of a caption, the prompt aside."""
+        engine = self.engine
+        return {
+            "files": self.digest,
+            "max_tokens": self.max_tokens,
+            "sampling": asdict(self.sampling),
+            "reasons": self.reasons,
+            "quantization": engine.get("quantization"),
+            "mm_processor_kwargs": engine.get("mm_processor_kwargs", {}),
+        }
