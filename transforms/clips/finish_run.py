@@ -86,17 +86,12 @@ def _write_summary(
 ) -> None:
     scratch = scratch_here(context.scratch)
     if context.captioning_algorithm:
-<<<<<<< HEAD
-        write_caption_files(context.root, scratch, all_captions=facts.all_captions)
-=======
-        scratch = scratch_here(context.scratch)
         write_caption_files(
             context.root,
             scratch,
             all_captions=facts.all_captions,
             quality_stats=context.caption_writing.stats,
         )
->>>>>>> main
     options = {
         "embedding_algorithm": facts.embedding_algorithm,
         "resolved": json.loads(facts.resolved),

@@ -109,16 +109,11 @@ def make_summary(
             embedding_algorithm and resolved.
         sums: Of videos whose chunk records were read already, by relative path.
     """
-<<<<<<< HEAD
     videos: dict[str, dict[str, Any]] = {}
     totals = _Totals()
     for rel, entry, counts in _videos(root, sums or {}):
         videos[rel] = entry
         totals.add(entry, counts)
-=======
-    videos, distributions = _videos(root, sums or {})
-    totals = _totals(videos)
->>>>>>> main
     for video in all_selected_videos(root):
         videos.setdefault(video.rel, _unprocessed(video))
     # Upstream keeps one key per video at the top; where a name collides, the later field wins
@@ -128,17 +123,10 @@ def make_summary(
 
 def _fields(totals: _Totals, this_run: dict[str, Any]) -> dict[str, Any]:
     """Return what stands beside the videos."""
+    sums = totals.fields()
     return {
-<<<<<<< HEAD
-        **totals.fields(),
-=======
-        # Upstream keeps one key per video at the top; where a name collides, the later field wins
-        # and the video stands under videos only.
-        **videos,
-        **totals,
-        **_output_rate(totals["total_output_tokens"], this_run["pipeline_run_time"]),
-        **({"scores": score_summary(distributions)} if distributions else {}),
->>>>>>> main
+        **sums,
+        **_output_rate(sums["total_output_tokens"], this_run["pipeline_run_time"]),
         "num_input_videos": this_run["num_input_videos"],
         "num_input_videos_selected": this_run["num_input_videos_selected"],
         "pipeline_run_time": this_run["pipeline_run_time"],
@@ -197,7 +185,6 @@ def sum_up(chunks: list[dict[str, Any]]) -> ChunkSums:
     }
 
 
-<<<<<<< HEAD
 class _Totals:
     """Sums over all videos, of which none is kept."""
 
@@ -236,29 +223,12 @@ class _Totals:
             **{f"total_{name}": count for name, count in own.items()},
             **({"scores": score_summary(self._scores)} if self._scores else {}),
         }
-=======
+
+
 def _output_rate(num_tokens: int, minutes: float) -> dict[str, float]:
     # As upstream: left out where it is 0.
     rate = round(num_tokens / (minutes * 60), 1) if minutes > 0 else 0.0
     return {"output_tokens_per_s": rate} if rate else {}
-
-
-def _totals(videos: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    done = [video for video in videos.values() if video.get("processed", True)]
-    return {
-        "num_processed_videos": len(done),
-        "total_video_duration": sum((video["duration"] for video in done), 0.0),
-        "total_clip_duration": sum((video["total_clip_duration"] for video in done), 0.0),
-        "max_clip_duration": max((video["max_clip_duration"] for video in done), default=0.0),
-        "total_video_bytes": sum(video["num_bytes"] for video in done),
-        "num_remuxed_videos": 0,
-        "total_prompt_tokens": sum(video["total_prompt_tokens"] for video in done),
-        "total_output_tokens": sum(video["total_output_tokens"] for video in done),
-        "total_num_clips_failed": sum(len(video["failed_clips"]) for video in done),
-        **{f"total_{name}": sum(video[name] for video in done) for name in CLIP_COUNTERS},
-        **{f"total_{name}": count for name, count in _own_counters(done).items()},
-    }
->>>>>>> main
 
 
 def _own_counters(parts: list[dict[str, Any]]) -> dict[str, int]:
