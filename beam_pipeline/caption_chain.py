@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from beam_pipeline.caption_engines.served import served_model
-from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.config import CaptionedConfig
 from transforms.annotate.later_prompts import ENHANCE_PROMPTS, SECOND_PASS, with_caption
 from transforms.errors import PreflightError, UsageError
 from transforms.models.captions.chain.json_answer import schema_of
@@ -18,7 +18,7 @@ from transforms.models.captions.chain.settings import (
 )
 from transforms.models.captions.settings import OpenAISettings
 
-SplitLike = SplitConfig | CurateConfig
+SplitLike = CaptionedConfig
 
 _SAMPLING = (0.1, 0.001)
 """Temperature and top_p with which upstream rewrites (contract §1.14)."""

@@ -8,15 +8,15 @@ import re
 from typing import Any
 
 from beam_pipeline.caption_chain import chain_settings, enhance_settings
-from beam_pipeline.caption_engines import gemini, local, served
-from beam_pipeline.config import CurateConfig, PipelineConfig, SplitConfig
+from beam_pipeline.caption_engines import gemini, local, served, vllm
+from beam_pipeline.config import CaptionedConfig, CurateConfig, PipelineConfig, SplitConfig
 from beam_pipeline.prompt_files import read_prompt
 from transforms.annotate.caption_prompts import PROMPTS, check_prompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.errors import PreflightError, UsageError
 from transforms.run_context import CaptionWriting
 
-SplitLike = SplitConfig | CurateConfig
+SplitLike = CaptionedConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -75,15 +75,13 @@ def engine_spec(config: SplitLike) -> EngineSpec:
     algorithm = config.caption_model.captioning_algorithm
     if algorithm == "openai":
         return served.spec(config)
-    if algorithm in local.ALGORITHMS:
-        return local.spec(config)
     if algorithm == "gemini":
         return gemini.spec(config)
-    raise PreflightError(
-        f"captioning_algorithm={algorithm} is not built yet; serve the model "
-        "(vllm serve ...) and use captioning_algorithm=openai, or leave captions out with "
-        "generate_captions=false"
-    )
+    if vllm.is_meant(config):
+        return vllm.spec(config)
+    if algorithm in local.ALGORITHMS:
+        return local.spec(config)
+    raise AssertionError(f"nobody captions for captioning_algorithm={algorithm}")
 
 
 def _settings(config: SplitLike) -> CaptionSettings:

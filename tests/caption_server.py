@@ -17,6 +17,8 @@ from typing import Any
 
 import av
 
+from beam_pipeline.caption_engines import served
+
 MODEL = "tiny-vlm"
 KEY = "sk-a-secret-of-the-tests"
 
@@ -30,6 +32,11 @@ def frames_digest(video: bytes | Path, frames: tuple[int, int] | None = None) ->
             if frames is None or frames[0] <= number < frames[1]:
                 digest.update(frame.to_ndarray(format="rgb24").tobytes())
     return digest.hexdigest()
+
+
+def forget_models() -> None:
+    """Let the program ask its endpoint again what it serves; it asks once per process."""
+    served.served_model.cache_clear()
 
 
 @dataclass

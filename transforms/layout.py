@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from transforms.models.embeddings.algorithms import STEMS
 from transforms.storage.uris import join
 
 CLIPS = "clips"
@@ -13,17 +14,21 @@ PROCESSED_CHUNKS = "processed_clip_chunks"
 FAILURES = "failures"
 RUNS = "runs"
 PREDICT_DATASET = "cosmos_predict2_video2world_dataset"
+ANNOTATIONS = "annotations"
 WORK = ".work"
 OUTPUT_FOLDERS = (
     # Commits first: whoever removes an output removes the proof of work before the work.
     PROCESSED_VIDEOS,
     PROCESSED_CHUNKS,
     METAS,
+    ANNOTATIONS,
     FAILURES,
     RUNS,
     WORK,
     PREDICT_DATASET,
     PREVIEWS,
+    *(f"{stem}_parquet" for stem in STEMS),
+    *STEMS,
     FILTERED_CLIPS,
     CLIPS,
 )
@@ -53,6 +58,16 @@ def predict_video_uri(root: str, clip_id: str, frames: tuple[int, int]) -> str:
 def predict_text_uri(root: str, clip_id: str, frames: tuple[int, int]) -> str:
     """Return where the text of such a window lies."""
     return join(root, PREDICT_DATASET, "metas", f"{clip_id}_{frames[0]}_{frames[1]}.txt")
+
+
+def embedding_uri(root: str, stem: str, clip_id: str) -> str:
+    """Return where a clip's embedding lies; ``stem`` says of which model."""
+    return join(root, stem, f"{clip_id}.pickle")
+
+
+def embedding_table_uri(root: str, stem: str, video_uuid: str, chunk_index: int) -> str:
+    """Return where the table with the embeddings of a chunk lies."""
+    return join(root, f"{stem}_parquet", f"{video_uuid}_{chunk_index}.parquet")
 
 
 def video_record_uri(root: str, rel: str) -> str:
@@ -108,6 +123,21 @@ def wave_uri(root: str) -> str:
 def finished_run_uri(root: str, number: int) -> str:
     """Return the record of a finished run."""
     return join(root, RUNS, f"{number:04d}.json")
+
+
+def annotations_uri(root: str, version: str, *names: str) -> str:
+    """Return the folder of what ``recaption`` tells of a version, or a file in it."""
+    return join(root, ANNOTATIONS, version, *names)
+
+
+def annotation_failure_uri(root: str, version: str, clip_id: str) -> str:
+    """Return the failure file of a clip that could not be captioned anew."""
+    return annotations_uri(root, version, FAILURES, f"{clip_id}.json")
+
+
+def annotation_lease_uri(root: str, version: str) -> str:
+    """Return the file that says which run makes a version of the annotations."""
+    return join(root, WORK, version, "lease.json")
 
 
 def all_captions_uri(root: str, version: str = "v0") -> str:

@@ -47,7 +47,7 @@ def write_caption_files(
             captions = {
                 clip: texts for record in records for clip, texts in record["all_windows"].items()
             }
-            _write_video(file, separator, rel, captions)
+            write_captions_of_video(file, separator, rel, captions)
             separator = ",\n"
         file.write("{}\n" if separator.startswith("{") else "\n}\n")
     if all_captions:
@@ -68,9 +68,10 @@ def _records(root: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield rel, [chunk for chunk in chunks if chunk is not None]
 
 
-def _write_video(
+def write_captions_of_video(
     file: IO[str], separator: str, rel: str, captions: dict[str, dict[str, str]]
 ) -> None:
+    """Add the captions of one video, by clip and window, to the file with all captions."""
     text = json.dumps(captions, indent=4, sort_keys=True)
     indented = text.replace("\n", "\n    ")
     file.write(f"{separator}    {json.dumps(rel)}: {indented}")

@@ -14,9 +14,6 @@ from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.records import Failure
 from transforms.run_context import SCHEMA_VERSION, RunContext
 
-_NOTHING_YET: Mapping[str, Any] = MappingProxyType({"num_clips_with_embeddings": 0})
-"""Upstream's field of embeddings, which no clip has here."""
-
 
 def chunk_record(
     plan: Plan,
@@ -50,7 +47,6 @@ def chunk_record(
         **_kept_clips([meta for meta in committed if "rejection" not in meta]),
         **_sums(committed),
         "filtered_clips": [meta["span_uuid"] for meta in committed if "rejection" in meta],
-        **_NOTHING_YET,
         **_failed_clips(failures),
         "no_frames": [one for one in planned if one not in by_id and one not in failures],
         **_source_truncated(truncated),
@@ -64,6 +60,7 @@ def _kept_clips(kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "num_clips_passed": len(kept),
         "clips": [meta["span_uuid"] for meta in kept],
+        "num_clips_with_embeddings": sum("embedding" in meta for meta in kept),
         "num_clips_with_caption": sum(meta["has_caption"] for meta in kept),
         "num_clips_with_webp": sum(bool(meta.get("previews")) for meta in kept),
         "all_windows": window_captions(kept),

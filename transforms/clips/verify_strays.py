@@ -9,6 +9,7 @@ from typing import Any
 from transforms.checked_files import BadFileError, list_files, read_checked
 from transforms.clips.verified_clips import VerifiedClips, packed
 from transforms.clips.verify_clip import clip_files
+from transforms.clips.verify_embeddings import verify_stray_embeddings
 from transforms.clips.verify_failures import Failures
 from transforms.finding import Finding, Watch
 from transforms.formats.clip_meta import ClipMeta
@@ -22,6 +23,7 @@ from transforms.layout import (
     PROCESSED_VIDEOS,
     meta_uri,
 )
+from transforms.models.embeddings.algorithms import STEMS
 from transforms.storage.interface import NotFoundError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative
@@ -33,6 +35,7 @@ _CLIP_FOLDERS = (
     (CLIPS, _UUID + r"\.mp4"),
     (FILTERED_CLIPS, _UUID + r"\.mp4"),
     (PREVIEWS, _UUID + r"/\d+_\d+\.webp"),
+    *((stem, _UUID + r"\.pickle") for stem in STEMS),
 )
 """Folders of clips' files, and what those files are called: another file there is not ours."""
 
@@ -53,6 +56,7 @@ def verify_strays(clips: VerifiedClips, failed_clips: Failures, watch: Watch) ->
                 yield Finding("clip", clip_id, uri, "no video was planned to give it", removes)
     yield from _predict_windows(clips)
     yield from _records(clips)
+    yield from verify_stray_embeddings(clips)
     for clip_id, (uri, _) in failed_clips.items():
         if packed(clip_id) not in clips.planned and not clips.unplanned:
             yield Finding("failure", clip_id, uri, "no video was planned to give it", (uri,))

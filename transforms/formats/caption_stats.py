@@ -83,7 +83,7 @@ class CaptionQuality(CaptionStats):
     """What became of all captions of an output."""
 
     pipeline: str = upstream()
-    """``split_video_pipeline``."""
+    """``split_video_pipeline``; ``recaption`` for captions made anew."""
     schema_version: SchemaVersion = ours()
     """Version of this format; upstream's is also 1."""
 

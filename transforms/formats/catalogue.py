@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from transforms.formats.annotations import AnnotationFailure, AnnotationSummary
 from transforms.formats.caption_stats import AllWindowCaptions, CaptionQuality
 from transforms.formats.chunk_record import ChunkRecord
 from transforms.formats.clip_meta import ClipMeta
@@ -24,6 +25,7 @@ from transforms.formats.run_record import (
 from transforms.formats.shard_sample import ShardSample
 from transforms.formats.summary import Summary
 from transforms.formats.video_record import VideoRecord
+from transforms.models.embeddings.algorithms import STEMS
 
 Place = Literal["output", "dataset", "tar"]
 """Root of ``split``, root of ``shard``, or inside a tar."""
@@ -32,7 +34,9 @@ _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _PLACEHOLDERS = {
     "uuid": _UUID,
     "rel": r"(?s:.+)",
+    "stem": "|".join(STEMS),
     "version": r"[^/\s]+",
+    "name": r"[^/\s]+",
     "bin": r"resolution_[0-9a-z_]+/aspect_ratio_[0-9_]+/(?:frames|duration)_[0-9a-z_]+",
     "key": rf"{_UUID}(?:_\d+_\d+)?",
     "chunk": r"\d+",
@@ -73,7 +77,7 @@ class FileKind:
         pieces = re.split(r"\{(\w+)\}", self.path)
         # Odd pieces are the words between braces.
         patterns = [
-            _PLACEHOLDERS[piece] if index % 2 else re.escape(piece)
+            f"(?:{_PLACEHOLDERS[piece]})" if index % 2 else re.escape(piece)
             for index, piece in enumerate(pieces)
         ]
         return re.fullmatch("".join(patterns), path) is not None
@@ -96,6 +100,8 @@ FILE_KINDS = (
         "cosmos_predict2_video2world_dataset/metas/{uuid}_{first}_{last}.txt",
     ),
     FileKind("preview", "output", "previews/{uuid}/{first}_{last}.webp"),
+    FileKind("embedding", "output", "{stem}/{uuid}.pickle"),
+    FileKind("embedding_table", "output", "{stem}_parquet/{uuid}_{chunk}.parquet"),
     FileKind("video_record", "output", "processed_videos/{rel}.json", VideoRecord),
     FileKind("chunk_record", "output", "processed_clip_chunks/{rel}_{chunk}.json", ChunkRecord),
     *(
@@ -112,6 +118,23 @@ FILE_KINDS = (
         "all_window_captions", "output", "{version}/all_window_captions.json", AllWindowCaptions
     ),
     FileKind("caption_quality", "output", "caption_quality_stats.json", CaptionQuality),
+    FileKind(
+        "caption_quality",
+        "output",
+        "annotations/{version}/caption_quality_stats.json",
+        CaptionQuality,
+    ),
+    FileKind(
+        "annotation_summary", "output", "annotations/{version}/summary.json", AnnotationSummary
+    ),
+    FileKind(
+        "annotation_failure",
+        "output",
+        "annotations/{version}/failures/{name}.json",
+        AnnotationFailure,
+    ),
+    FileKind("options", "output", "annotations/{version}/options.json", StoredOptions),
+    FileKind("lease", "output", ".work/{version}/lease.json", Lease),
     FileKind("performance_stats", "output", "performance_stats_{n}.json", PerformanceStats),
     FileKind("options", "output", "runs/options.json", StoredOptions),
     FileKind("current_run", "output", "runs/current.json", CurrentRun),

@@ -116,6 +116,35 @@ class FilterWindow(Document):
     """Last frame, which belongs to the window."""
 
 
+EmbeddingAlgorithm = Literal[
+    "clip",
+    "cosmos-embed1-224p",
+    "cosmos-embed1-336p",
+    "cosmos-embed1-448p",
+    "internvideo2",
+    "openai",
+    "siglip2",
+]
+"""Names in ``transforms.models.embeddings.algorithms.ALGORITHMS``."""
+
+
+class Embedding(Document):
+    """What the clip's vector is."""
+
+    algorithm: EmbeddingAlgorithm = ours()
+    """Value of ``embedding_algorithm``; the vector lies in the folder that ``formats.md`` names."""
+    model_name: str = ours()
+    """The model on the hub or at its endpoint, or the name of a local folder."""
+    model_version: str = ours()
+    """Its revision on the hub, or a hash of the folder's files; of a served model, its name."""
+    device: Literal["cpu", "cuda", "served"] = ours()
+    """What computed: vectors differ in their last bits between devices."""
+    dtype: Literal["float32", "float16"] = ours()
+    """Type of its numbers."""
+    shape: list[Count] = ours()
+    """(D) or (1, D)."""
+
+
 class ClipMeta(Document):
     """Metadata of a clip, kept or rejected."""
 
@@ -161,7 +190,8 @@ class ClipMeta(Document):
     rejection: Rejection = ours(when="a filter turned the clip down")
     """Which filter, and by which numbers."""
     errors: list[str] = upstream()
-    """Keys of errors; empty, because a clip with errors is a failure here."""
+    """Keys of errors that leave a clip whole: ``embedding`` where it should have one and has none;
+    a clip with other errors is a failure here."""
     windows: list[CaptionWindow] = upstream()
     """Caption windows, also without captions; none for a clip of less than 4 frames."""
     filtered_windows: list[FilterWindow] = upstream()
@@ -178,6 +208,13 @@ class ClipMeta(Document):
     """Tokens given to the caption model."""
     total_output_tokens: Count = upstream(unit="tokens")
     """Tokens the caption model wrote."""
+    embedding: Embedding = ours(when="embeddings were made and the clip was kept")
+    """What the vector is that lies in ``{stem}/{span_uuid}.pickle``."""
+    embedding_missing: str = ours(when="an embedding was asked for and there is none")
+    """Why, in short: ``too_few_frames``, ``model_error``, ``out_of_memory``, ``not_finite``,
+    ``request_failed``, ``timeout``."""
+    embedding_message: str = ours(when="the model or its endpoint said why there is no embedding")
+    """The error, for people."""
     previews: list[str] = ours(when="previews were made")
     """Names of the files in ``previews/{span_uuid}/``, one per window."""
     chunk_index: Count = ours()

@@ -41,6 +41,7 @@ ClipStage = Literal[
     "brightness_filter",
     "letterbox_filter",
     "previews",
+    "embeddings",
     "captions",
     "predict_dataset",
 ]
