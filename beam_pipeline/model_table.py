@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from beam_pipeline import caption_rows, embedding_rows, shot_rows
+from beam_pipeline import caption_rows, embedding_rows, enhancement_rows, shot_rows
 from beam_pipeline.config import (
     AnyConfig,
     CaptionedConfig,
@@ -19,7 +19,10 @@ from runners.gpu_memory import GpuMemory, gpus_here
 from runners.gpus import visible_gpus
 from transforms.errors import PreflightError
 
-CAPTION_FAMILIES: tuple[Callable[[CaptionedConfig], list[ModelRow]], ...] = (caption_rows.rows,)
+CAPTION_FAMILIES: tuple[Callable[[CaptionedConfig], list[ModelRow]], ...] = (
+    caption_rows.rows,
+    enhancement_rows.rows,
+)
 """What adds rows about captions."""
 FAMILIES: tuple[Callable[[SplitConfig | CurateConfig], list[ModelRow]], ...] = (
     shot_rows.rows,
