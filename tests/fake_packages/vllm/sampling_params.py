@@ -12,6 +12,13 @@ SamplingParams = dataclasses.make_dataclass(
         for name in _NEWEST["vllm.sampling_params.SamplingParams"]
     ],
 )
+StructuredOutputsParams = dataclasses.make_dataclass(
+    "StructuredOutputsParams",
+    [
+        (name, object, dataclasses.field(default=None))
+        for name in _NEWEST["vllm.sampling_params.StructuredOutputsParams"]
+    ],
+)
 
 
 class RequestOutputKind(enum.Enum):

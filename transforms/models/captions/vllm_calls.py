@@ -40,11 +40,17 @@ def start_engine(settings: VllmSettings, folder: Path) -> Any:
     return AsyncLLM.from_engine_args(AsyncEngineArgs(model=str(folder), **arguments))
 
 
-def sampling_params(settings: VllmSettings) -> Any:
-    """Return the ``SamplingParams`` of every request."""
-    from vllm.sampling_params import RequestOutputKind, SamplingParams  # noqa: PLC0415
+def sampling_params(settings: VllmSettings, json_schema: str | None = None) -> Any:
+    """Return the ``SamplingParams`` of requests; with a JSON Schema, of those it guides."""
+    from vllm.sampling_params import (  # noqa: PLC0415
+        RequestOutputKind,
+        SamplingParams,
+        StructuredOutputsParams,
+    )
 
+    guide = None if json_schema is None else StructuredOutputsParams(json=json_schema)
     return SamplingParams(
+        structured_outputs=guide,
         max_tokens=settings.max_tokens,
         # One output when it is done, instead of one per token.
         output_kind=RequestOutputKind.FINAL_ONLY,

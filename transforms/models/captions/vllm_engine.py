@@ -59,6 +59,7 @@ class VllmEngine:
         self._thread.start()
         self._engine = self._started(folder)
         self._params = vllm_calls.sampling_params(settings)
+        self._guides = True
         self._places = asyncio.Semaphore(settings.slots)
         self._numbers = itertools.count()
         self._is_closed = False
@@ -135,13 +136,29 @@ class VllmEngine:
         return vllm_calls.text_prompt(text, request.frames)
 
     async def _output(self, prompt: dict[str, Any], request: CaptionRequest) -> Any:
+        """Return what vLLM says, guided by the request's schema where it takes that schema."""
+        schema = request.json_schema
+        # What thinks first cannot begin with JSON.
+        if schema is not None and self._guides and not self._settings.reasons:
+            guided = vllm_calls.sampling_params(self._settings, schema)
+            try:
+                return await self._tried(prompt, request, guided)
+            except vllm_calls.refusals() as error:
+                output = await self._tried(prompt, request, self._params)
+                # It was the schema: no later request tries again.
+                self._guides = False
+                _logger.warning("vLLM does not guide by this schema (%s); it goes without", error)
+                return output
+        return await self._tried(prompt, request, self._params)
+
+    async def _tried(self, prompt: dict[str, Any], request: CaptionRequest, params: Any) -> Any:
         attempt = 0
         while True:
             attempt += 1
             try:
                 # vLLM wants names that it has not seen; a window may be asked about again.
                 name = f"{request.request_id}-{next(self._numbers)}"
-                return await vllm_calls.final_output(self._engine, prompt, self._params, name)
+                return await vllm_calls.final_output(self._engine, prompt, params, name)
             except vllm_calls.passing_failure():
                 if attempt > self._settings.retries:
                     raise
