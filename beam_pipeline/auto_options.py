@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 
 from beam_pipeline.captions import captions_here
 from beam_pipeline.config import CurateConfig, PipelineConfig, SplitConfig
+from beam_pipeline.embeddings import embeddings_here
 from transforms.annotate.caption_options import Captioning
+from transforms.annotate.embedding_options import Embedding
 from transforms.json_files import read_json_if_there
 from transforms.layout import current_run_uri, options_uri, wave_uri
 from transforms.storage.open_storage import storage_for
@@ -27,12 +29,10 @@ def resolve_auto(config: Config) -> tuple[Config, Choices, list[str]]:
     Example:
         >>> from beam_pipeline.config import SplitConfig
         >>> config, resolved, lines = resolve_auto(SplitConfig())
-        >>> resolved["generate_embeddings"]
-        {'requested': 'auto', 'resolved': False, 'why': 'embeddings are not built yet'}
-        >>> config.embedding.generate_embeddings
-        False
-        >>> lines[0]
-        'generate_embeddings: auto is off here (embeddings are not built yet)'
+        >>> resolved["generate_embeddings"]["requested"]
+        'auto'
+        >>> config.embedding.generate_embeddings in (True, False)
+        True
     """
     kept = _unfinished_choices(config)
     resolved: Choices = {}
@@ -45,6 +45,8 @@ def resolve_auto(config: Config) -> tuple[Config, Choices, list[str]]:
             on, why = bool(kept[name]["resolved"]), _kept_why(kept[name])
         elif isinstance(section, Captioning):
             on, why = captions_here(config)
+        elif isinstance(section, Embedding):
+            on, why = embeddings_here(config)
         else:
             on, why = section.decide_auto()
         resolved[name] = {"requested": "auto", "resolved": on, "why": why}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from beam_pipeline.arguments import PROFILE, REPAIR, Arguments, parse_arguments
+from beam_pipeline.arguments import HELP, PROFILE, REPAIR, Arguments, parse_arguments
 from beam_pipeline.commands.quickstart import run_quickstart
 from beam_pipeline.commands.sample import run_sample, sample_options
 from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, load_config
@@ -45,6 +45,10 @@ def main(argv: list[str]) -> int:
         with _ending_on_signals():
             if argv[:1] == ["slurm"]:
                 return _slurm(argv[1:])
+            if argv[:1] == ["models"] and not any(word in HELP for word in argv):
+                from beam_pipeline.commands.models import run_models  # noqa: PLC0415
+
+                return run_models(argv[1:], configured)
             return _dispatch(parse_arguments(argv, sample_options()))
     except UsageError as error:
         _complain(error)

@@ -15,7 +15,7 @@ from transforms.annotate.async_engine import AsyncEngine
 from transforms.annotate.caption_events import EventCaptions
 from transforms.annotate.caption_model import CaptionModel
 from transforms.annotate.caption_options import CaptionEnhancement, Captioning, LocalCaptionModels
-from transforms.annotate.embed_clips import Embedding, FrameSampling
+from transforms.annotate.embedding_options import Embedding, FrameSampling
 from transforms.annotate.previews import Previews
 from transforms.annotate.track_objects import ObjectTracking
 from transforms.annotate.window_options import Windows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from beam_pipeline import caption_rows, shot_rows
+from beam_pipeline import caption_rows, embedding_rows, shot_rows
 from beam_pipeline.config import (
     AnyConfig,
     CaptionedConfig,
@@ -23,6 +23,7 @@ CAPTION_FAMILIES: tuple[Callable[[CaptionedConfig], list[ModelRow]], ...] = (cap
 """What adds rows about captions."""
 FAMILIES: tuple[Callable[[SplitConfig | CurateConfig], list[ModelRow]], ...] = (
     shot_rows.rows,
+    embedding_rows.rows,
     *CAPTION_FAMILIES,
 )
 """What adds rows, in the order of the stages."""

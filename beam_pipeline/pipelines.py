@@ -52,6 +52,11 @@ def split(
         | FilterMotion(config.motion)
         | FilterScores(config.scores)
     )
+    if prepared.embeddings is not None:
+        # As below: Beam's inference imports torch.
+        from transforms.annotate.embed_clips import EmbedClips  # noqa: PLC0415
+
+        clips |= EmbedClips(prepared.embeddings, context)
     if prepared.captions is not None:
         # Its module imports torch where that is installed: only graphs with captions do.
         from transforms.annotate.caption_clips import CaptionClips  # noqa: PLC0415

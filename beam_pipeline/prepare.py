@@ -9,16 +9,19 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipeline.captions import caption_definition, caption_settings
+from beam_pipeline.captions import caption_definition, caption_settings, caption_writing
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
+from beam_pipeline.embeddings import embedding_definition, embedding_settings
 from beam_pipeline.routes import routes_of
 from beam_pipeline.run_place import RunPlace
 from beam_pipeline.stored_windows import window_option
 from transforms.annotate.caption_settings import CaptionSettings
+from transforms.annotate.embedding_settings import EmbeddingSettings
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
+from transforms.clips.predict_dataset import STAGE as PREDICT_STAGE
 from transforms.filters.score_limits import LUMA_LIMITS
 from transforms.filters.score_options import ScoreFilters
 from transforms.media import crop_probe
@@ -50,6 +53,8 @@ class PreparedSplit:
     """None: clips of one length."""
     captions: CaptionSettings | None
     """None: no captions are made."""
+    embeddings: EmbeddingSettings | None
+    """None: no embeddings are made."""
     facts: RunFacts
     warnings: tuple[str, ...]
     is_selected: bool = False
@@ -199,13 +204,21 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
     encode = encode.dropping_below(shortest_seconds(config))
     check_encoder(clip_form(config), encode)
     cut = _cut_settings(config, encode, place.workers or 1)
-    captions = caption_settings(config)
+    embeddings, captions = embedding_settings(config), caption_settings(config)
+    writing = caption_writing(config, captions)
+    if embeddings is not None:
+        look = dataclasses.replace(cut.look, embedding_frames=embeddings.frames)
+        cut = dataclasses.replace(cut, look=look)
     if captions is not None:
         look = dataclasses.replace(cut.look, caption_fps=captions.frames_fps)
         cut = dataclasses.replace(cut, look=look)
     stages = stage_fingerprints(config, encode, cut.look)
+    if embeddings is not None:
+        stages += (("embeddings", fingerprint(embedding_definition(embeddings))),)
     if captions is not None:
         stages += (("captions", fingerprint(caption_definition(config, captions))),)
+    if writing.predict_dataset:
+        stages += ((PREDICT_STAGE, fingerprint({"kind": "predict2"})),)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=place.run_id,
@@ -216,12 +229,15 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
         retry_failed=config.run.retry_failed,
         routes=routes_of(config),
         captioning_algorithm=config.caption_model.captioning_algorithm if captions else "",
+        caption_writing=writing,
+        embedding_algorithm=embeddings.embedder.algorithm if embeddings else "",
     )
     return PreparedSplit(
         context=context,
         cut=cut,
         detection=detection_settings(config, cut),
         captions=captions,
+        embeddings=embeddings,
         facts=RunFacts(
             started_at=time.time(),
             resolved=json.dumps(resolved, sort_keys=True),

@@ -21,6 +21,7 @@ from beam_pipeline.prepare import (
 )
 from beam_pipeline.prepare_tones import tone_map_fingerprint
 from beam_pipeline.report import (
+    caption_lines,
     dataset_lines,
     first_line,
     report_lines,
@@ -163,7 +164,7 @@ class PreparedRun:
         worked = bool(totals.get("videos_selected"))
         if ledger is not None and self._split is not None:
             root = self._split.context.root
-            lines += report_lines(ledger, root)
+            lines += [*report_lines(ledger, root), *caption_lines(totals, seconds)]
             if self._config.run.perf_profile and worked:
                 write_performance_stats(root, totals, seconds, firsts)
         if self._shard is not None:

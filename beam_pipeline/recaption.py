@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Generator
 from typing import Any
 
-from beam_pipeline.captions import caption_definition, caption_settings
+from beam_pipeline.captions import caption_definition, caption_settings, caption_writing
 from beam_pipeline.config import RecaptionConfig, flat
 from beam_pipeline.overwrite import remove_annotations
 from beam_pipeline.report import FAILURES_SHOWN
@@ -62,6 +62,7 @@ class PreparedRecaption:
             retry_failed=config.run.retry_failed,
             annotation_version=config.sharding.annotation_version,
             captioning_algorithm=config.caption_model.captioning_algorithm,
+            caption_writing=caption_writing(config, self._captions),
             routes=routes_of(config),
         )
         self._settings = RecaptionSettings(

@@ -15,6 +15,7 @@ from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.clip_inputs import settle_clip_input
 from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import settle_splitting
+from beam_pipeline.embeddings import settle_embedding
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.model_table import model_table, raise_problems
 from beam_pipeline.preflight import check_run
@@ -128,9 +129,11 @@ def _checked(
     runner.preflight(beam_flags)
     config, splitting = settle_splitting(config)
     config, shortest = settle_clip_input(config)
+    config, embedding = settle_embedding(config)
     config, resolved, lines = resolve_auto(config)
     table = model_table(config, is_local=runner.IS_LOCAL)
-    lines += [*filter(None, [splitting, shortest]), *(table.lines() if table.rows else [])]
+    lines += filter(None, [splitting, shortest, embedding])
+    lines += table.lines() if table.rows else []
     for line in lines:
         print(line, file=sys.stderr)
     raise_problems(table)

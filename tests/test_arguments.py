@@ -131,9 +131,9 @@ def test_what_is_not_built_is_refused_before_anything_is_written(
 ) -> None:
     out = tmp_path / "out"
     paths = ["--input_video_path", str(tmp_path), "--output_clip_path", str(out)]
-    assert main(["split", *paths, "--generate_embeddings", "--super_resolution"]) == 2
+    assert main(["split", *paths, "--enable_sam3", "--super_resolution"]) == 2
     said = capsys.readouterr().err
-    assert "generate_embeddings=true: embeddings are not built yet" in said
+    assert "enable_sam3=true: object tracking is not built" in said
     assert "super_resolution=true: super-resolution is not built" in said
     assert not out.exists()
 

@@ -30,10 +30,12 @@ BLOCKS: list[str] = json.loads((DATA / "core_curation_blocks.json").read_text())
 # Defaults that differ from upstream's on purpose (transcode: no OpenH264; splitting: shots.md).
 OWN_DEFAULTS = {
     "generate_embeddings": "auto",
+    "embedding_algorithm": "auto",
     "generate_captions": "auto",
     "splitting_algorithm": "hybrid",
     "transcode_encoder": "auto",
 }
+NO_MODEL = "weights of siglip2 and clip are not on this machine"
 SPLIT_PATHS = {"input_video_path": "raw", "output_clip_path": "out"}
 
 
@@ -226,22 +228,16 @@ def test_auto_is_stored_with_its_reason() -> None:
         "generate_embeddings": {
             "requested": "auto",
             "resolved": False,
-            "why": "embeddings are not built yet",
+            "why": NO_MODEL,
         }
     }
     assert lines == [
-        "generate_embeddings: auto is off here (embeddings are not built yet)",
+        f"generate_embeddings: auto is off here ({NO_MODEL})",
     ]
     assert resolve_auto(split(splitting_algorithm="fixed_stride"))[2] == [
-        "generate_embeddings: auto is off here (embeddings are not built yet)",
+        f"generate_embeddings: auto is off here ({NO_MODEL})",
         "generate_captions: auto is off here (captioning_algorithm=qwen is not built yet)",
     ]
-
-
-def test_explicit_true_of_what_is_not_built_is_refused_with_ways_on() -> None:
-    (problem,) = not_built(split(generate_embeddings=True))
-    assert problem.startswith("generate_embeddings=true: embeddings are not built yet")
-    assert "auto or" in problem
 
 
 @pytest.mark.parametrize(
@@ -251,7 +247,6 @@ def test_explicit_true_of_what_is_not_built_is_refused_with_ways_on() -> None:
         {"artificial_text_filter": "enable"},
         {"vlm_filter": "score-only"},
         {"video_classifier": "enable"},
-        {"generate_embeddings": True},
         {"super_resolution": True},
         {"enable_sam3": True},
         {"stage_save": "ClipWriterStage"},

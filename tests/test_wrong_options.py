@@ -52,7 +52,6 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
             ["--captioning_prompt_text", "{this}", "--captioning_algorithm", "openai"],
             ["captioning_prompt_text", "{this} is no placeholder", "{duration_s}"],
         ),
-        (["--generate_embeddings", "true"], ["generate_embeddings=true", "not built", "auto"]),
         (["--no-upload_clips"], ["upload_clips=false is not built", "leave it at true"]),
         (["--multi_cam"], ["multi_cam=true", "not built", "set multi_cam=false"]),
         (["--enable_sam3"], ["enable_sam3", "not built"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from transforms.models.embeddings.algorithms import STEMS
 from transforms.storage.uris import join
 
 CLIPS = "clips"
@@ -12,6 +13,7 @@ PROCESSED_VIDEOS = "processed_videos"
 PROCESSED_CHUNKS = "processed_clip_chunks"
 FAILURES = "failures"
 RUNS = "runs"
+PREDICT_DATASET = "cosmos_predict2_video2world_dataset"
 ANNOTATIONS = "annotations"
 WORK = ".work"
 OUTPUT_FOLDERS = (
@@ -23,7 +25,10 @@ OUTPUT_FOLDERS = (
     FAILURES,
     RUNS,
     WORK,
+    PREDICT_DATASET,
     PREVIEWS,
+    *(f"{stem}_parquet" for stem in STEMS),
+    *STEMS,
     FILTERED_CLIPS,
     CLIPS,
 )
@@ -43,6 +48,26 @@ def meta_uri(root: str, clip_id: str, version: str = "v0") -> str:
 def previews_uri(root: str, clip_id: str, name: str) -> str:
     """Return where one preview of a clip lies."""
     return join(root, PREVIEWS, clip_id, name)
+
+
+def predict_video_uri(root: str, clip_id: str, frames: tuple[int, int]) -> str:
+    """Return where a window's video of the Cosmos-Predict2 dataset lies; both frames belong."""
+    return join(root, PREDICT_DATASET, "videos", f"{clip_id}_{frames[0]}_{frames[1]}.mp4")
+
+
+def predict_text_uri(root: str, clip_id: str, frames: tuple[int, int]) -> str:
+    """Return where the text of such a window lies."""
+    return join(root, PREDICT_DATASET, "metas", f"{clip_id}_{frames[0]}_{frames[1]}.txt")
+
+
+def embedding_uri(root: str, stem: str, clip_id: str) -> str:
+    """Return where a clip's embedding lies; ``stem`` says of which model."""
+    return join(root, stem, f"{clip_id}.pickle")
+
+
+def embedding_table_uri(root: str, stem: str, video_uuid: str, chunk_index: int) -> str:
+    """Return where the table with the embeddings of a chunk lies."""
+    return join(root, f"{stem}_parquet", f"{video_uuid}_{chunk_index}.parquet")
 
 
 def video_record_uri(root: str, rel: str) -> str:

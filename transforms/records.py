@@ -268,6 +268,23 @@ class ClipSource:
     """Where the clip begins in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClipEmbedding:
+    """What a clip's vector is; it lies in scratch under the clip's id."""
+
+    algorithm: str
+    """Value of ``embedding_algorithm``."""
+    model_name: str
+    model_version: str
+    """Revision of the model on the hub, or a hash of its files; of a served model, its name."""
+    device: str
+    """``cpu``, ``cuda`` or ``served``: vectors differ in their last bits between them."""
+    dtype: str
+    """``float32`` or ``float16``."""
+    shape: tuple[int, ...]
+    """(D,) or (1, D)."""
+
+
 Outcome = Literal["pending", "rejected", "failed", "no_frames", "committed"]
 
 
@@ -301,6 +318,8 @@ class Clip:
     """One per caption window, when it was asked for."""
     source: ClipSource | None = None
     """Of a clip that is captioned anew, whose plan is not looked at; None: the plan tells."""
+    embedding: ClipEmbedding | None = None
+    """What the vector in scratch is; None: there is none."""
 
     def score(self, name: str) -> float | None:
         """Return the named score, or None when it was not measured."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.layout import annotation_lease_uri, lease_uri
@@ -14,6 +14,22 @@ FIRST_VERSION = "v0"
 """Version of the metadata that ``split`` writes."""
 DECISION_STAGES = frozenset({"motion_filter", *(f"{name}_filter" for name in LUMA_FILTERS)})
 """Stages that only compare stored scores with thresholds."""
+
+
+@dataclass(frozen=True)
+class CaptionWriting:
+    """How captions are judged and what is written of them, beside the clips' metadata."""
+
+    flags: bool = True
+    """Whether what is odd about a caption is flagged."""
+    stats: bool = True
+    """Whether ``caption_quality_stats.json`` is written."""
+    language: str = ""
+    """Language of which captions are to be; empty: not checked."""
+    enhanced_by: str = ""
+    """Upstream's name of the text model that rewrites captions; empty: none does."""
+    predict_dataset: bool = False
+    """Whether each captioned window becomes a video and a text of its own."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,9 @@ class RunContext(RoutesHolder):
     """Which metadata is written."""
     captioning_algorithm: str = ""
     """Whose captions are made, empty: none are. Part of field names of windows."""
+    caption_writing: CaptionWriting = field(default_factory=CaptionWriting)
+    embedding_algorithm: str = ""
+    """Which one embeds clips, empty: none."""
     routes: tuple[StorageRoute, ...] = ()
     """Whose credentials open inputs and output; whoever holds a context can open them."""
 

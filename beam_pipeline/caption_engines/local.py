@@ -32,11 +32,6 @@ def spec(config: SplitLike) -> EngineSpec:
         PreflightError: Weights, packages or the device are missing, or the model cannot caption.
     """
     options = config.local_captions
-    if options.captioning_engine == "vllm":
-        raise PreflightError(
-            "captioning_engine=vllm is not built yet; use captioning_engine=transformers, or serve "
-            "the model (vllm serve ...) with captioning_algorithm=openai"
-        )
     algorithm = config.caption_model.captioning_algorithm
     name = options.captioning_model or algorithm
     revision = options.captioning_model_revision

@@ -20,6 +20,7 @@ from beam_pipeline.config import (
     SplitConfig,
 )
 from beam_pipeline.detection import settle_splitting
+from beam_pipeline.embeddings import settle_embedding
 from beam_pipeline.exit_status import EXIT_OK
 from beam_pipeline.model_table import model_table, raise_problems
 from beam_pipeline.preflight import check_apart, check_input
@@ -49,9 +50,10 @@ def run_plan(config: AnyConfig) -> int:
     check_stores(config, writes=False)
     config, splitting = settle_splitting(config)
     config, shortest = settle_clip_input(config)
+    config, embedding = settle_embedding(config)
     config, _, autos = resolve_auto(config)
     lines = [f"Plan of {config.pipeline} (nothing is written)", *autos]
-    lines += filter(None, [splitting, shortest])
+    lines += filter(None, [splitting, shortest, embedding])
     table = model_table(config)
     lines += [f"  {line}" for line in table.lines()] if table.rows else []
     if table.problems:

@@ -14,6 +14,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from transforms.lease import Heartbeat
 from transforms.models.captions import shared_engine
+from transforms.models.captions.engine import CAPTIONED
 from transforms.models.captions.tickets import Ticket, take
 from transforms.models.exact_handler import ModelError
 from transforms.progress import count
@@ -110,6 +111,7 @@ class _CollectCaptions(beam.DoFn):
         count(
             self._context.progress_folder,
             windows_captioned=len(captions),
+            windows_with_caption=sum(answer.status in CAPTIONED for answer in answers),
             caption_prompt_tokens=sum(answer.prompt_tokens for answer in answers),
             caption_output_tokens=sum(answer.output_tokens for answer in answers),
         )

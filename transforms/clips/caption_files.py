@@ -23,15 +23,18 @@ PIPELINE = "split_video_pipeline"
 """What upstream calls ``split`` in the statistics."""
 
 
-def write_caption_files(root: str, scratch: Path, *, all_captions: bool) -> None:
-    """Write ``caption_quality_stats.json`` and, if asked for, ``v0/all_window_captions.json``.
+def write_caption_files(
+    root: str, scratch: Path, *, all_captions: bool, quality_stats: bool = True
+) -> None:
+    """Write ``v0/all_window_captions.json`` and ``caption_quality_stats.json``, if asked for.
 
     One video is held at a time, however many there are.
 
     Args:
         root: Output root.
         scratch: Local folder for the file in work.
-        all_captions: Whether the captions themselves are written, too.
+        all_captions: Whether the captions themselves are written.
+        quality_stats: Whether the statistics are.
     """
     stats = no_windows()
     scratch.mkdir(parents=True, exist_ok=True)
@@ -50,8 +53,9 @@ def write_caption_files(root: str, scratch: Path, *, all_captions: bool) -> None
     if all_captions:
         storage_for(root).write(all_captions_uri(root), path)
     path.unlink()
-    content = {**stats, "pipeline": PIPELINE, "schema_version": SCHEMA_VERSION}
-    write_json(caption_quality_uri(root), content)
+    if quality_stats:
+        content = {**stats, "pipeline": PIPELINE, "schema_version": SCHEMA_VERSION}
+        write_json(caption_quality_uri(root), content)
 
 
 def _records(root: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from transforms.clips.chunk_record import chunk_record
 from transforms.clips.clip_state import has_committed, read_clip_failure
+from transforms.clips.embedding_files import write_tables
 from transforms.clips.plan import Plan
 from transforms.clips.video_record import video_record
 from transforms.errors import CurateError, LedgerError
@@ -87,6 +88,8 @@ def commit_chunk(tally: ChunkTally, context: RunContext) -> None:
     uri = chunk_record_uri(context.root, rel, tally.chunk_index)
     storage = storage_for(uri)
     content = _content(tally, context)
+    # Before the record: it stands for everything of the chunk.
+    _write_tables(tally, context)
     if storage.create_if_absent(uri, content):
         return
     for _ in range(_MAX_LOOKS):
@@ -95,7 +98,9 @@ def commit_chunk(tally: ChunkTally, context: RunContext) -> None:
         stored = storage.read(uri)
         if stored == content:
             return
-        content = _content(_complete_stored_tally(tally, context), context)
+        found = _complete_stored_tally(tally, context)
+        content = _content(found, context)
+        _write_tables(found, context)
         if stored == content:
             return
         storage.replace_if(uri, content, version)
@@ -103,6 +108,12 @@ def commit_chunk(tally: ChunkTally, context: RunContext) -> None:
         f"{uri}: was replaced {_MAX_LOOKS} times by another process; see that only one run works "
         "in this output, then run the same command again"
     )
+
+
+def _write_tables(tally: ChunkTally, context: RunContext) -> None:
+    chunk = (tally.plan.video.video_uuid, tally.chunk_index)
+    kept = [meta for meta in tally.metas if "rejection" not in meta]
+    write_tables(context.root, chunk, kept, algorithm=context.embedding_algorithm)
 
 
 def _complete_stored_tally(tally: ChunkTally, context: RunContext) -> ChunkTally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from transforms.annotate.windows import inclusive_window
@@ -11,6 +12,7 @@ from transforms.clips.plan import Plan
 from transforms.clips.score_fields import score_fields
 from transforms.json_records import to_plain
 from transforms.layout import clip_uri
+from transforms.models.embeddings.algorithms import EMBEDDING_ERROR
 from transforms.records import Clip, ClipFile, Window
 from transforms.run_context import DECISION_STAGES, SCHEMA_VERSION, RunContext
 
@@ -34,13 +36,13 @@ def clip_metadata(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]
         "source_id": plan.video.source_id,
         "source_time_base": to_plain(facts.time_base),
         "chunk_index": clip.chunk_index,
-        "errors": [],
+        "errors": _errors(dict(clip.notes)),
         "has_caption": False,
         "total_prompt_tokens": 0,
         "total_output_tokens": 0,
         "schema_version": SCHEMA_VERSION,
         **annotation_fields(clip, context),
-        **caption_fields(clip, file["windows"], context.captioning_algorithm),
+        **caption_fields(clip, file["windows"], context),
     }
 
 
@@ -49,6 +51,8 @@ def annotation_fields(clip: Clip, context: RunContext) -> dict[str, Any]:
     fields: dict[str, Any] = {"stages": stage_map(clip, context)}
     fields.update(score_fields(clip.scores))
     fields.update(clip.notes)
+    if clip.embedding is not None:
+        fields["embedding"] = to_plain(clip.embedding)
     if clip.rejection is not None:
         fields["rejection"] = {
             "filter": clip.rejection.filter,
@@ -76,7 +80,7 @@ def merged_metadata(
     """Return a committed clip's metadata with what a stage turned on later adds."""
     added = annotation_fields(clip, context)
     windows = committed.get("windows", [])
-    added.update(caption_fields(clip, windows, context.captioning_algorithm))
+    added.update(caption_fields(clip, windows, context))
     done = committed.get("stages", {})
     decided = context.missing_stages(done) & DECISION_STAGES
     # A fingerprint that stands stays: what it covers was not done again.
@@ -88,9 +92,18 @@ def merged_metadata(
     merged["clip_location"] = clip_uri(context.root, clip.clip_id, rejected=rejected)
     if rejected:
         # Should it be kept again one day, they are made again.
-        merged.pop("previews", None)
+        for field in _KEPT_ONLY_FIELDS:
+            merged.pop(field, None)
         merged["stages"] = _without_kept_only(merged["stages"])
+    merged["errors"] = _errors(merged)
     return merged
+
+
+_KEPT_ONLY_FIELDS = ("previews", "embedding", "embedding_missing", "embedding_message")
+
+
+def _errors(fields: Mapping[str, Any]) -> list[str]:
+    return [EMBEDDING_ERROR] if "embedding_missing" in fields else []
 
 
 def _file_fields(file: ClipFile) -> dict[str, Any]:

@@ -19,10 +19,16 @@ _logger = logging.getLogger(__name__)
 CLIP_STAGES = ("cut", "look")
 """Stages in which a single clip fails."""
 LOOK_STAGES = frozenset(
-    {"motion_score", "previews", "captions", *(f"{name}_score" for name in LUMA_FILTERS)}
+    {
+        "motion_score",
+        "previews",
+        "embeddings",
+        "captions",
+        *(f"{name}_score" for name in LUMA_FILTERS),
+    }
 )
 """Stages that need the clip's frames; the others only need its scores."""
-KEPT_ONLY_STAGES = frozenset({"previews", "captions"})
+KEPT_ONLY_STAGES = frozenset({"previews", "embeddings", "captions", "predict_dataset"})
 """Stages behind the filters: a rejected clip is never pending for them."""
 
 

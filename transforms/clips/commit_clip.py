@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from transforms.clips.clip_metadata import clip_metadata, merged_metadata
+from transforms.clips.embedding_files import stored_embedding_uri
 from transforms.clips.plan import Plan
+from transforms.clips.predict_dataset import write_predict_windows
 from transforms.clips.settle_clip import MadeClip, settle
 from transforms.clips.stored_clip import mp4_uri, other_mp4_uri
 from transforms.errors import CurateError
 from transforms.faults import kill_at
 from transforms.json_files import create_json, json_bytes, read_json
 from transforms.layout import meta_uri, previews_uri
-from transforms.media.clip_files import clip_path, discard, preview_folder
+from transforms.media.clip_files import clip_path, discard, embedding_path, preview_folder
 from transforms.records import Clip
 from transforms.run_context import RunContext
 from transforms.storage.interface import NotFoundError
@@ -30,6 +32,8 @@ def commit_clip(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
         CurateError: The clip's file is gone, or the stored clip is not what it should be.
     """
     meta = _recommit(clip, plan, context) if clip.redone else _commit(clip, plan, context)
+    here = clip_path(Path(clip.scratch), clip.clip_id) if clip.scratch else None
+    write_predict_windows(meta, context, here, anew=not clip.redone)
     if clip.scratch:
         discard(Path(clip.scratch), clip.clip_id)
     return meta
@@ -42,7 +46,9 @@ def settle_committed(clip_id: str, context: RunContext) -> dict[str, Any]:
         NotFoundError: It is not committed.
         CurateError: Its mp4 is not the one its metadata describes.
     """
-    return settle(MadeClip(read_json(meta_uri(context.root, clip_id))), context.root)
+    meta = settle(MadeClip(read_json(meta_uri(context.root, clip_id))), context.root)
+    write_predict_windows(meta, context)
+    return meta
 
 
 def _commit(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
@@ -57,6 +63,7 @@ def _commit(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
         raise CurateError(f"{path}: the clip's file is gone from scratch; run the command again")
     alone = _create(mp4_uri(made.meta, root), path)
     alone = _create_previews(made, root) and alone
+    alone = _create_embedding(made, root) and alone
     kill_at("clip_published", clip.clip_id)
     alone = create_json(uri, made.meta) and alone
     return made.meta if alone and _is_only_mp4(made, root) else settle(made, root)
@@ -75,7 +82,9 @@ def _recommit(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
     if moves and not _copy(committed, root):
         return settle(made, root)
     alone = _create_previews(made, root) and not moves
+    alone = _create_embedding(made, root) and alone
     alone = storage_for(uri).replace_if(uri, json_bytes(made.meta), version) and alone
+    alone = _keeps_embedding(committed, made.meta, root) and alone
     return made.meta if alone and _is_only_mp4(made, root) else settle(made, root)
 
 
@@ -84,7 +93,9 @@ def _made(meta: dict[str, Any], clip: Clip, mp4: Path | None) -> MadeClip:
     listed = set(clip.preview_names) & set(meta.get("previews", ()))
     # A replayed element has no files any more: they were stored the first time.
     previews = {name: folder / name for name in sorted(listed) if (folder / name).exists()}
-    return MadeClip(meta, mp4, previews)
+    vector = embedding_path(Path(clip.scratch), clip.clip_id) if clip.embedding else None
+    has_vector = vector is not None and vector.exists() and "embedding" in meta
+    return MadeClip(meta, mp4, previews, vector if has_vector else None)
 
 
 def _create_previews(made: MadeClip, root: str) -> bool:
@@ -93,6 +104,20 @@ def _create_previews(made: MadeClip, root: str) -> bool:
         for name, path in made.previews.items()
     ]
     return all(created)
+
+
+def _create_embedding(made: MadeClip, root: str) -> bool:
+    uri = stored_embedding_uri(root, made.meta)
+    return made.embedding is None or uri is None or _create(uri, made.embedding)
+
+
+def _keeps_embedding(committed: dict[str, Any], meta: dict[str, Any], root: str) -> bool:
+    """Remove the vector of a clip that is turned down after all; return whether none had to go."""
+    uri = stored_embedding_uri(root, committed)
+    if uri is None or uri == stored_embedding_uri(root, meta):
+        return True
+    storage_for(uri).delete(uri)
+    return False
 
 
 def _create(uri: str, path: Path) -> bool:

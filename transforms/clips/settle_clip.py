@@ -1,7 +1,8 @@
-"""Make metadata, mp4 and previews of a clip agree, whoever else writes it at the same time.
+"""Make metadata, mp4 and other files of a clip agree, whoever else writes it at the same time.
 
 Consistent is: the metadata exists; the mp4 in the folder that it names has its size and sha256;
-there is none in the other folder; no preview lies there that the metadata does not list.
+there is none in the other folder; no preview lies there that the metadata does not list, and no
+embedding of this writer's that it does not name.
 
 Why two writers (a worker and its replacement, or what a killed run left) always end there:
 
@@ -21,7 +22,8 @@ Why two writers (a worker and its replacement, or what a killed run left) always
    bundle, hashes each clip of such a chunk before it trusts it (clip_state) and settles it.
 
 Metadata tells a preview's name, not its bytes: where something old lay and two writers replaced
-it, a preview may be the other writer's picture of the same frames.
+it, a preview may be the other writer's picture of the same frames, and an embedding the other
+writer's vector of them.
 
 What no order of writes can mend is a writer that is cut off so long that the chunk's record is
 there when it writes, and that dies before its next look. ``verify`` finds what it left.
@@ -35,6 +37,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from transforms.clips.embedding_files import stored_embedding_uri
 from transforms.clips.stored_clip import has_content, is_intact, mp4_uri, other_mp4_uri
 from transforms.errors import CurateError
 from transforms.json_files import create_json, json_bytes, read_json
@@ -59,6 +62,8 @@ class MadeClip:
     """The file that ``meta`` describes; None when it is only what is stored already."""
     previews: dict[str, Path] = field(default_factory=dict)
     """Name to file; all of them are listed in ``meta``."""
+    embedding: Path | None = None
+    """The file of the vector that ``meta`` names, where this writer made one."""
 
     @property
     def clip_id(self) -> str:
@@ -101,14 +106,21 @@ def _act(made: MadeClip, meta: dict[str, Any], version: str, root: str) -> bool:
         return _put_own_files(made, root) or _remove_unlisted(made, meta, root)
     # A picture that is gone is worth a new commit to whoever has all the bytes, and no wait.
     can_replace = made.mp4 is not None
-    lacks_previews = can_replace and _listed(meta) - _stored_previews(made.clip_id, root)
-    if is_intact(meta, root) and not lacks_previews:
+    lacks_files = can_replace and _lacks_files(made, meta, root)
+    if is_intact(meta, root) and not lacks_files:
         return _remove_unlisted(made, meta, root)
     if can_replace:
         # Who wrote it may be dead.
         uri = meta_uri(root, made.clip_id)
         storage_for(uri).replace_if(uri, json_bytes(made.meta), version)
     return True
+
+
+def _lacks_files(made: MadeClip, meta: dict[str, Any], root: str) -> bool:
+    uri = stored_embedding_uri(root, meta)
+    if uri is not None and not storage_for(uri).exists(uri):
+        return True
+    return bool(_listed(meta) - _stored_previews(made.clip_id, root))
 
 
 def _put_own_files(made: MadeClip, root: str) -> bool:
@@ -123,10 +135,13 @@ def _put_own_files(made: MadeClip, root: str) -> bool:
     elif not has_content(uri, made.mp4):
         storage_for(uri).write(uri, made.mp4)
         acted = True
-    for name, path in made.previews.items():
-        uri = previews_uri(root, made.clip_id, name)
-        if not has_content(uri, path):
-            storage_for(uri).write(uri, path)
+    files = {previews_uri(root, made.clip_id, name): path for name, path in made.previews.items()}
+    vector = stored_embedding_uri(root, made.meta)
+    if made.embedding is not None and vector is not None:
+        files[vector] = made.embedding
+    for file, path in files.items():
+        if not has_content(file, path):
+            storage_for(file).write(file, path)
             acted = True
     return acted
 
@@ -140,6 +155,10 @@ def _remove_unlisted(made: MadeClip, meta: dict[str, Any], root: str) -> bool:
     for name in sorted(unlisted):
         uri = previews_uri(root, made.clip_id, name)
         storage_for(uri).delete(uri)
+    vector = stored_embedding_uri(root, made.meta)
+    is_decided = "rejection" in meta or "embedding_missing" in meta
+    if vector is not None and made.embedding is not None and is_decided:
+        storage_for(vector).delete(vector)
     # Last: it is the sign by which the next writer finds out that there is something to remove.
     uri = other_mp4_uri(meta, root)
     if storage_for(uri).exists(uri):

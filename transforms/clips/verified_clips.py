@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.clips.verify_clip import clip_removals
+from transforms.models.embeddings.algorithms import ALGORITHMS
 
 
 @dataclass
@@ -24,6 +25,8 @@ class VerifiedClips:
     """Clips whose metadata and mp4 agree."""
     kept: set[bytes] = field(default_factory=set)
     """Those of them that no filter rejected."""
+    embedded: set[tuple[bytes, str]] = field(default_factory=set)
+    """Those that have an embedding, each with the folder it lies in."""
     planned: set[bytes] = field(default_factory=set)
     """All clips of all plans."""
 
@@ -33,6 +36,9 @@ class VerifiedClips:
         self.committed.add(identity)
         if "rejection" not in meta:
             self.kept.add(identity)
+        if "embedding" in meta:
+            stem = ALGORITHMS[meta["embedding"]["algorithm"]].stem
+            self.embedded.add((identity, stem))
 
     def removals(self, meta: dict[str, Any]) -> tuple[str, ...]:
         """Return what must go so that a run makes this good clip again."""

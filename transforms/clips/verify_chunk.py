@@ -10,6 +10,7 @@ from transforms.clips.chunk_record import chunk_record
 from transforms.clips.plan import Plan
 from transforms.clips.verified_clips import VerifiedClips
 from transforms.clips.verify_clip import ClipCheck, damaged_clip, verify_clip
+from transforms.clips.verify_embeddings import verify_tables
 from transforms.clips.verify_failures import Failures
 from transforms.finding import Finding, Watch
 from transforms.formats.chunk_record import ChunkRecord
@@ -107,6 +108,8 @@ def _against_record(
         reason = f"{', '.join(wrong)}: not what its clips say"
         reason += f" ({', '.join(sorted(ids))})" if ids else ""
         yield Finding("chunk", chunk_name(plan, chunk_index), uri, reason, (uri,))
+        return
+    yield from verify_tables(root, plan, chunk_index, metas)
 
 
 def _lost_clip(

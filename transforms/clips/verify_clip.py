@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from transforms.checked_files import BadFileError, list_files, read_checked
+from transforms.clips.embedding_files import read_embedding, stored_embedding_uri
 from transforms.clips.plan import Plan
+from transforms.errors import CurateError
 from transforms.finding import Finding, Watch
 from transforms.formats.clip_meta import ClipMeta
 from transforms.json_records import to_plain
-from transforms.layout import PREVIEWS, chunk_record_uri, clip_uri, meta_uri, previews_uri
+from transforms.layout import (
+    PREVIEWS,
+    chunk_record_uri,
+    clip_uri,
+    embedding_uri,
+    meta_uri,
+    previews_uri,
+)
+from transforms.models.embeddings.algorithms import STEMS
 from transforms.storage.hashing import stored_sha256
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
@@ -51,6 +61,7 @@ def verify_clip(
     wrong = [name for name, value in expected.items() if _plain(name, meta[name]) != value]
     problem = (uri, f"{', '.join(wrong)}: not what was planned") if wrong else None
     problem = problem or _mp4_problem(root, meta, watch) or _preview_problem(root, meta)
+    problem = problem or _embedding_problem(root, meta)
     if problem is not None:
         found = damaged_clip(root, plan.video.rel, chunk_index, clip_id, problem)
         return ClipCheck(clip_id, meta, (found,), is_damaged=True)
@@ -76,7 +87,12 @@ def clip_files(root: str, clip_id: str) -> tuple[str, ...]:
     mp4s = (clip_uri(root, clip_id, rejected=rejected) for rejected in (False, True))
     folder = join(root, PREVIEWS, clip_id)
     previews = (stat.uri for stat in list_files(folder))
-    return (meta_uri(root, clip_id), *mp4s, *previews)
+    vectors = (uri for uri in _embedding_uris(root, clip_id) if storage_for(uri).exists(uri))
+    return (meta_uri(root, clip_id), *mp4s, *previews, *vectors)
+
+
+def _embedding_uris(root: str, clip_id: str) -> list[str]:
+    return [embedding_uri(root, stem, clip_id) for stem in STEMS]
 
 
 def _planned_fields(
@@ -136,6 +152,19 @@ def _preview_problem(root: str, meta: dict[str, Any]) -> tuple[str, str] | None:
         stated = int.from_bytes(header[4:], "little") + _RIFF_BYTES
         if header[:4] != b"RIFF" or stated != num_bytes:
             return uri, f"is no whole webp: has {num_bytes} bytes"
+    return None
+
+
+def _embedding_problem(root: str, meta: dict[str, Any]) -> tuple[str, str] | None:
+    uri = stored_embedding_uri(root, meta)
+    if uri is None:
+        return None
+    try:
+        read_embedding(root, meta)
+    except StorageError as error:
+        return uri, f"cannot be read: {error}"
+    except CurateError as error:
+        return uri, str(error).removeprefix(f"{uri}: ")
     return None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from transforms.checked_files import BadFileError, list_files, read_checked
 from transforms.clips.verified_clips import VerifiedClips, packed
 from transforms.clips.verify_clip import clip_files
+from transforms.clips.verify_embeddings import verify_stray_embeddings
 from transforms.clips.verify_failures import Failures
 from transforms.finding import Finding, Watch
 from transforms.formats.clip_meta import ClipMeta
@@ -16,11 +17,13 @@ from transforms.layout import (
     CLIPS,
     FILTERED_CLIPS,
     METAS,
+    PREDICT_DATASET,
     PREVIEWS,
     PROCESSED_CHUNKS,
     PROCESSED_VIDEOS,
     meta_uri,
 )
+from transforms.models.embeddings.algorithms import STEMS
 from transforms.storage.interface import NotFoundError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative
@@ -32,6 +35,7 @@ _CLIP_FOLDERS = (
     (CLIPS, _UUID + r"\.mp4"),
     (FILTERED_CLIPS, _UUID + r"\.mp4"),
     (PREVIEWS, _UUID + r"/\d+_\d+\.webp"),
+    *((stem, _UUID + r"\.pickle") for stem in STEMS),
 )
 """Folders of clips' files, and what those files are called: another file there is not ours."""
 
@@ -50,10 +54,21 @@ def verify_strays(clips: VerifiedClips, failed_clips: Failures, watch: Watch) ->
                 # A pipe is listed as nothing: only what is a file goes.
                 removes = tuple(file for file in files if storage_for(file).exists(file))
                 yield Finding("clip", clip_id, uri, "no video was planned to give it", removes)
+    yield from _predict_windows(clips)
     yield from _records(clips)
+    yield from verify_stray_embeddings(clips)
     for clip_id, (uri, _) in failed_clips.items():
         if packed(clip_id) not in clips.planned and not clips.unplanned:
             yield Finding("failure", clip_id, uri, "no video was planned to give it", (uri,))
+
+
+def _predict_windows(clips: VerifiedClips) -> Iterator[Finding]:
+    if clips.unplanned:
+        return
+    for pattern in (r"videos/" + _UUID + r"_\d+_\d+\.mp4", r"metas/" + _UUID + r"_\d+_\d+\.txt"):
+        for clip_id, uri in _clip_ids(join(clips.root, PREDICT_DATASET), pattern):
+            if packed(clip_id) not in clips.planned:
+                yield Finding("window", clip_id, uri, "no video was planned to give it", (uri,))
 
 
 def _clip_ids(folder: str, pattern: str) -> Iterator[tuple[str, str]]:

@@ -25,6 +25,7 @@ from transforms.formats.run_record import (
 from transforms.formats.shard_sample import ShardSample
 from transforms.formats.summary import Summary
 from transforms.formats.video_record import VideoRecord
+from transforms.models.embeddings.algorithms import STEMS
 
 Place = Literal["output", "dataset", "tar"]
 """Root of ``split``, root of ``shard``, or inside a tar."""
@@ -33,6 +34,7 @@ _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _PLACEHOLDERS = {
     "uuid": _UUID,
     "rel": r"(?s:.+)",
+    "stem": "|".join(STEMS),
     "version": r"[^/\s]+",
     "name": r"[^/\s]+",
     "bin": r"resolution_[0-9a-z_]+/aspect_ratio_[0-9_]+/(?:frames|duration)_[0-9a-z_]+",
@@ -75,7 +77,7 @@ class FileKind:
         pieces = re.split(r"\{(\w+)\}", self.path)
         # Odd pieces are the words between braces.
         patterns = [
-            _PLACEHOLDERS[piece] if index % 2 else re.escape(piece)
+            f"(?:{_PLACEHOLDERS[piece]})" if index % 2 else re.escape(piece)
             for index, piece in enumerate(pieces)
         ]
         return re.fullmatch("".join(patterns), path) is not None
@@ -87,7 +89,19 @@ FILE_KINDS = (
     FileKind("clip", "output", "clips/{uuid}.mp4"),
     FileKind("filtered_clip", "output", "filtered_clips/{uuid}.mp4"),
     FileKind("clip_meta", "output", "metas/{version}/{uuid}.json", ClipMeta),
+    FileKind(
+        "predict_video",
+        "output",
+        "cosmos_predict2_video2world_dataset/videos/{uuid}_{first}_{last}.mp4",
+    ),
+    FileKind(
+        "predict_text",
+        "output",
+        "cosmos_predict2_video2world_dataset/metas/{uuid}_{first}_{last}.txt",
+    ),
     FileKind("preview", "output", "previews/{uuid}/{first}_{last}.webp"),
+    FileKind("embedding", "output", "{stem}/{uuid}.pickle"),
+    FileKind("embedding_table", "output", "{stem}_parquet/{uuid}_{chunk}.parquet"),
     FileKind("video_record", "output", "processed_videos/{rel}.json", VideoRecord),
     FileKind("chunk_record", "output", "processed_clip_chunks/{rel}_{chunk}.json", ChunkRecord),
     *(

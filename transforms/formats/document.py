@@ -41,7 +41,9 @@ ClipStage = Literal[
     "brightness_filter",
     "letterbox_filter",
     "previews",
+    "embeddings",
     "captions",
+    "predict_dataset",
 ]
 """Names in ``stages``: what a clip has been through."""
 

@@ -1,8 +1,8 @@
 """Where the files of a clip lie in a worker's scratch folder, and how many bytes they take.
 
-Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``, ``previews/``, ``windows/`` and ``frames/``
-beside it. A scratch folder belongs to one pool of children; two pools that cut the same clip never
-meet.
+Layout: ``{scratch}/clips/{clip_id}/{clip_id}.mp4``; ``previews/``, ``windows/``, ``frames/`` and
+the embedding beside it. A scratch folder belongs to one pool of children; two pools that cut the
+same clip never meet.
 """
 
 from __future__ import annotations
@@ -33,8 +33,22 @@ def windows_folder(scratch: Path, clip_id: str) -> Path:
 
 
 def frames_folder(scratch: Path, clip_id: str) -> Path:
-    """Return the folder of the frames of the clip's caption windows that a model is to see."""
+    """Return the folder of the clip's frames that models are to see."""
     return clip_folder(scratch, clip_id) / "frames"
+
+
+def embedding_frames(folder: Path) -> Path:
+    """Return the file of the frames that a model embeds: uint8 RGB, shape (n, height, width, 3).
+
+    Args:
+        folder: As ``frames_folder`` gives it.
+    """
+    return folder / "embedding.npy"
+
+
+def embedding_path(scratch: Path, clip_id: str) -> Path:
+    """Return where the clip's embedding lies, in the form in which it is stored."""
+    return clip_folder(scratch, clip_id) / "embedding.pickle"
 
 
 def cutting_folder(scratch: Path, job_id: str) -> Path:

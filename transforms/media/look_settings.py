@@ -26,6 +26,20 @@ class PreviewSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameSettings:
+    """Which frames of a clip a model is given, and how large (contract §1.7)."""
+
+    fps: float = 2.0
+    """Frames per second of the clip."""
+    min_frames: int = 1
+    """What the model needs; a clip that gives fewer is sampled at twice the rate, and so on."""
+    square: int = 0
+    """Side in pixels of the square that frames are stretched to; 0: they keep their proportions."""
+    short_side: int = 0
+    """Where ``square`` is 0: frames whose shorter side is longer are made smaller; 0: none are."""
+
+
+@dataclass(frozen=True, slots=True)
 class LookSettings:
     """What to find out about a clip; JSON-able by ``dataclasses.asdict``."""
 
@@ -41,6 +55,8 @@ class LookSettings:
     """What to measure on the pixels' brightness: names in ``observers.luma_scores.SCORERS``."""
     caption_fps: float | None = None
     """Frames per second of each window that a caption model is to see; None: no frames are kept."""
+    embedding_frames: FrameSettings | None = None
+    """Frames kept for a model that embeds the clip; None: none are."""
 
     def __post_init__(self) -> None:
         """Turn the list that JSON makes of a tuple back into one."""

@@ -39,16 +39,18 @@ class ExactHandler(
     errors: tuple[type[Exception], ...] = ()
     """Kinds of errors that are about an example; any other ends the bundle."""
 
-    def __init__(self, *, batch_size: int, example_bytes: int) -> None:
+    def __init__(self, *, batch_size: int, example_bytes: int, fills_batches: bool = False) -> None:
         """Keep how examples are batched.
 
         Args:
             batch_size: Most live examples of a batch.
             example_bytes: What one takes about; only for Beam's counters, which would otherwise
                 pickle every batch to find out.
+            fills_batches: Whether a batch waits until it is full or its bundle ends; else Beam
+                finds out by measuring how large batches pay.
         """
         super().__init__(
-            min_batch_size=1,
+            min_batch_size=batch_size if fills_batches else 1,
             max_batch_size=batch_size,
             element_size_fn=lambda example: int(_value(example) is not None),
         )

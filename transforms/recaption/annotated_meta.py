@@ -54,6 +54,6 @@ def annotated_meta(first: dict[str, Any], clip: Clip, context: RunContext) -> di
         "has_caption": False,
         "total_prompt_tokens": 0,
         "total_output_tokens": 0,
-        **caption_fields(clip, windows, context.captioning_algorithm),
+        **caption_fields(clip, windows, context),
         "stages": {**(stages if isinstance(stages, dict) else {}), **dict(context.stages)},
     }

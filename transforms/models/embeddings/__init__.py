@@ -1,0 +1,1 @@
+"""Embedding models: everything that turns a clip's frames into one vector, one file each."""
