@@ -6,5 +6,11 @@ import importlib.util
 
 collect_ignore = []
 if importlib.util.find_spec("torch") is None:
-    # Its classes are torch's; what uses it imports it only when it must.
-    collect_ignore.append("transforms/models/transnetv2_network.py")
+    # Their classes are torch's; what uses them imports them only when it must.
+    collect_ignore += [
+        "transforms/models/transnetv2_network.py",
+        "transforms/models/captions/next_token.py",
+        "transforms/models/captions/text_engine.py",
+        "transforms/models/captions/transformers_engine.py",
+        "transforms/models/captions/vision_model.py",
+    ]

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
+from beam_pipeline.config import AnyConfig, CurateConfig, SplitConfig
 from beam_pipeline.settled import complete, updated
 from transforms.archives.download import download
 from transforms.archives.pack import Tree, pack
@@ -103,7 +103,7 @@ def _with_folders(config: SplitConfig | CurateConfig, scratch: Path) -> SplitCon
     if config.output.output_clip_path is None:
         changed["output"] = updated(config.output, output_clip_path=str(scratch / "output"))
     completed = complete(config.model_copy(update=changed))
-    assert not isinstance(completed, ShardConfig)
+    assert isinstance(completed, SplitConfig | CurateConfig)
     return completed
 
 

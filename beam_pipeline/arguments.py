@@ -14,12 +14,22 @@ from beam_pipeline.option_values import FALSE, TRUE
 from beam_pipeline.options import Option, by_every_name, canonical
 from transforms.errors import UsageError
 
-COMMANDS = ("split", "shard", "curate", "plan", "verify", "sample", "slurm")
+COMMANDS = (
+    "split",
+    "shard",
+    "curate",
+    "recaption",
+    "plan",
+    "verify",
+    "sample",
+    "slurm",
+    "models",
+)
 REPAIR = "repair"
 """Option of ``verify``, and its key among the overrides."""
 PROFILE = "output_s3_profile_name"
 """Option of ``verify``, and its key among the overrides: whose credentials open what it reads."""
-_HELP = ("--help", "-h", "help")
+HELP = ("--help", "-h", "help")
 
 
 @dataclass
@@ -57,7 +67,7 @@ def parse_arguments(argv: list[str], sample_options: Mapping[str, Option]) -> Ar
         UsageError: A word or an option is unknown, or a value is missing.
     """
     words, rest = _leading_words(argv)
-    if any(word in _HELP for word in [*words, *rest]):
+    if any(word in HELP for word in [*words, *rest]):
         topic = next((word for word in words if word in COMMANDS), None)
         return Arguments("help", pipeline=topic)
     if "--version" in rest:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from beam_pipeline.caption_engines import local
+from beam_pipeline.caption_engines import local, vllm
 from beam_pipeline.captions import caption_settings
-from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.config import CaptionedConfig
 from beam_pipeline.model_row import Device, ModelRow, checked, local_row
 from transforms.errors import PreflightError
 
-SplitLike = SplitConfig | CurateConfig
+SplitLike = CaptionedConfig
 _PACKAGES = {"torch": "models", "torchvision": "models", "transformers": "models"}
 _DEVICES: dict[str, Device] = {"cpu": "cpu", "cuda": "gpu"}
 
@@ -19,6 +19,8 @@ def rows(config: SplitLike) -> list[ModelRow]:
     """Return the row of the caption model, where there are captions."""
     if not config.captioning.generate_captions:
         return []
+    if vllm.is_meant(config):
+        return [_by_vllm(config)]
     if config.caption_model.captioning_algorithm in local.ALGORITHMS:
         return [_in_the_worker(config)]
     return _served(config)
@@ -53,6 +55,26 @@ def _in_the_worker(config: SplitLike) -> ModelRow:
         row = checked(row, lambda: caption_settings(config))
     try:
         local.check_device(config)
+    except PreflightError as error:
+        row = replace(row, device_problems=(str(error),))
+    return row
+
+
+def _by_vllm(config: SplitLike) -> ModelRow:
+    row = local_row(
+        "captions",
+        vllm.model_name(config),
+        task="caption",
+        model_weights_path=config.model_files.folder,
+        revision=config.local_captions.captioning_model_revision,
+        packages={"vllm": "vllm"},
+    )
+    device: Device = "gpu" if vllm.needs_gpu() else "cpu"
+    row = replace(row, device=device, gpu_share=vllm.gpu_share(config))
+    if not row.problems:
+        row = checked(row, lambda: caption_settings(config))
+    try:
+        vllm.check_device(config)
     except PreflightError as error:
         row = replace(row, device_problems=(str(error),))
     return row

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
-from pathlib import Path
 from typing import Any
 
-from beam_pipeline.caption_engines import gemini, local, served
-from beam_pipeline.config import CurateConfig, PipelineConfig, SplitConfig
+from beam_pipeline.caption_chain import chain_settings, enhance_settings
+from beam_pipeline.caption_engines import gemini, local, served, vllm
+from beam_pipeline.config import CaptionedConfig, CurateConfig, PipelineConfig, SplitConfig
+from beam_pipeline.prompt_files import read_prompt
 from transforms.annotate.caption_prompts import PROMPTS, check_prompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.errors import PreflightError, UsageError
+from transforms.run_context import CaptionWriting
 
-SplitLike = SplitConfig | CurateConfig
+SplitLike = CaptionedConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -25,6 +28,8 @@ def captions_here(config: PipelineConfig) -> tuple[bool, str]:
     try:
         settings = _settings(config)
     except PreflightError as error:
+        if not _may_be_left_out(config):
+            raise
         _logger.debug("%s", error)
         return False, re.split(r"; |: ", str(error))[0]
     return True, settings.engine.settings.found
@@ -34,7 +39,7 @@ def caption_settings(config: SplitLike) -> CaptionSettings | None:
     """Return what captioning needs, None when no captions are made.
 
     Raises:
-        UsageError: The prompt cannot be used.
+        UsageError: A prompt or the schema cannot be used, or options contradict each other.
         PreflightError: Captions are asked for, and the engine is not there or does not answer.
     """
     wanted = config.captioning.generate_captions
@@ -44,7 +49,7 @@ def caption_settings(config: SplitLike) -> CaptionSettings | None:
         return _settings(config)
     except PreflightError:
         # What auto came to, and why, is told by captions_here.
-        if wanted == "auto":
+        if wanted == "auto" and _may_be_left_out(config):
             return None
         raise
 
@@ -57,6 +62,7 @@ def caption_definition(config: SplitLike, settings: CaptionSettings) -> dict[str
         "algorithm": config.caption_model.captioning_algorithm,
         "prompt": settings.prompt,
         **settings.engine.settings.definition(),
+        **settings.chain.definition(),
     }
 
 
@@ -69,21 +75,54 @@ def engine_spec(config: SplitLike) -> EngineSpec:
     algorithm = config.caption_model.captioning_algorithm
     if algorithm == "openai":
         return served.spec(config)
-    if algorithm in local.ALGORITHMS:
-        return local.spec(config)
     if algorithm == "gemini":
         return gemini.spec(config)
-    raise PreflightError(
-        f"captioning_algorithm={algorithm} is not built yet; serve the model "
-        "(vllm serve ...) and use captioning_algorithm=openai, or leave captions out with "
-        "generate_captions=false"
-    )
+    if vllm.is_meant(config):
+        return vllm.spec(config)
+    if algorithm in local.ALGORITHMS:
+        return local.spec(config)
+    raise AssertionError(f"nobody captions for captioning_algorithm={algorithm}")
 
 
 def _settings(config: SplitLike) -> CaptionSettings:
-    prompt = _prompt_text(config)
+    prompt, chain = _prompt_text(config), chain_settings(config)
+    engine = engine_spec(config)
     return CaptionSettings(
-        engine_spec(config), prompt, sampling_fps=config.captioning.captioning_sampling_fps
+        engine,
+        prompt,
+        sampling_fps=config.captioning.captioning_sampling_fps,
+        chain=dataclasses.replace(chain, enhance=enhance_settings(config)),
+    )
+
+
+def _may_be_left_out(config: SplitLike) -> bool:
+    """Return whether a run without captions is what was asked for, should there be no engine."""
+    dataset = config.output.generate_cosmos_predict_dataset
+    return not config.enhancement.enhance_captions and dataset == "disable"
+
+
+def caption_writing(config: SplitLike, settings: CaptionSettings | None) -> CaptionWriting:
+    """Return how captions are judged and what is written of them.
+
+    Raises:
+        UsageError: A dataset of captions is asked for, and no captions.
+    """
+    dataset = config.output.generate_cosmos_predict_dataset
+    if settings is None:
+        if dataset != "disable":
+            raise UsageError(
+                f"generate_cosmos_predict_dataset={dataset} needs captions: leave "
+                "generate_captions=false out, or this"
+            )
+        return CaptionWriting()
+    options = config.captioning
+    enhance = settings.chain.enhance
+    return CaptionWriting(
+        flags=options.caption_quality_flags_enabled,
+        stats=options.caption_quality_stats_enabled,
+        language=options.captioning_language or "",
+        enhanced_by=enhance.lm if enhance else "",
+        predict_dataset=dataset != "disable",
     )
 
 
@@ -94,12 +133,8 @@ def _prompt_text(config: SplitLike) -> str:
             "captioning_prompt_text and captioning_prompt_file exclude each other; keep one"
         )
     if options.captioning_prompt_file is not None:
-        path = Path(options.captioning_prompt_file).expanduser()
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"captioning_prompt_file={path}: cannot be read: {error}") from error
-        check_prompt(text, option=f"captioning_prompt_file={path}")
+        text = read_prompt(options.captioning_prompt_file)
+        check_prompt(text, option=f"captioning_prompt_file={options.captioning_prompt_file}")
         return text
     if options.captioning_prompt_text is not None:
         check_prompt(options.captioning_prompt_text, option="captioning_prompt_text")

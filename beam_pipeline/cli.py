@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from beam_pipeline.arguments import PROFILE, REPAIR, Arguments, parse_arguments
+from beam_pipeline.arguments import HELP, PROFILE, REPAIR, Arguments, parse_arguments
 from beam_pipeline.commands.quickstart import run_quickstart
 from beam_pipeline.commands.sample import run_sample, sample_options
-from beam_pipeline.config import AnyConfig, ShardConfig, load_config
+from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, load_config
 from beam_pipeline.config_files import read_config_file
 from beam_pipeline.exit_status import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from beam_pipeline.help_text import help_text
@@ -45,6 +45,10 @@ def main(argv: list[str]) -> int:
         with _ending_on_signals():
             if argv[:1] == ["slurm"]:
                 return _slurm(argv[1:])
+            if argv[:1] == ["models"] and not any(word in HELP for word in argv):
+                from beam_pipeline.commands.models import run_models  # noqa: PLC0415
+
+                return run_models(argv[1:], configured)
             return _dispatch(parse_arguments(argv, sample_options()))
     except UsageError as error:
         _complain(error)
@@ -127,7 +131,7 @@ def _run_or_plan(arguments: Arguments) -> int:
 
 
 def _run(config: AnyConfig, run: Callable[[AnyConfig], int], *, sends_output: bool = True) -> int:
-    if isinstance(config, ShardConfig) or not config.presigned.is_given:
+    if isinstance(config, ShardConfig | RecaptionConfig) or not config.presigned.is_given:
         return run(config)
     # Only here something speaks to the web.
     from beam_pipeline.archives import run_with_archives  # noqa: PLC0415
@@ -146,7 +150,7 @@ def configured(arguments: Arguments) -> AnyConfig:
     if pipeline is None:
         raise UsageError(
             f'{arguments.file}: does not say which pipeline; put "pipeline": "split" (or '
-            "shard, curate) into it, or name the pipeline on the command line"
+            "shard, curate, recaption) into it, or name the pipeline on the command line"
         )
     if file and file.pipeline and file.pipeline != pipeline:
         raise UsageError(

@@ -150,12 +150,43 @@ class CurateConfig(SplitSections):
     sharding: Sharding = Sharding()
 
 
-AnyConfig = SplitConfig | ShardConfig | CurateConfig
+class RecaptionConfig(PipelineConfig):
+    """New captions for the clips of ``split``: a version of their metadata of its own."""
+
+    pipeline: ClassVar[str] = "recaption"
+    partly: ClassVar[Mapping[str, frozenset[str]]] = {
+        "sharding": frozenset({"input_clip_path", "annotation_version"}),
+        "input": frozenset({"limit"}),
+        "output": frozenset({"output_s3_profile_name", "write_all_caption_json"}),
+        "run": frozenset(Run.model_fields) - {"wave_hours", "predict", "perf_profile"},
+        "execution": frozenset(Execution.model_fields)
+        - {"num_download_workers_per_node", "num_clip_writer_workers_per_node"},
+    }
+
+    sharding: Sharding = Sharding()
+    input: VideoInput = VideoInput()
+    model_files: ModelFiles = ModelFiles()
+    windows: Windows = Windows()
+    caption_model: CaptionModel = CaptionModel()
+    captioning: Captioning = Captioning()
+    local_captions: LocalCaptionModels = LocalCaptionModels()
+    async_engine: AsyncEngine = AsyncEngine()
+    enhancement: CaptionEnhancement = CaptionEnhancement()
+    output: ClipOutput = ClipOutput()
+    run: Run = Run()
+    execution: Execution = Execution()
+
+
+CurationConfig = SplitConfig | ShardConfig | CurateConfig
+CaptionedConfig = SplitConfig | CurateConfig | RecaptionConfig
+"""What may make captions; the sections of captions have the same names in each."""
+AnyConfig = CurationConfig | RecaptionConfig
 
 PIPELINES: dict[str, type[AnyConfig]] = {
     "split": SplitConfig,
     "shard": ShardConfig,
     "curate": CurateConfig,
+    "recaption": RecaptionConfig,
 }
 
 
@@ -176,7 +207,7 @@ def load_config(
     """Return the configuration of a pipeline.
 
     Args:
-        pipeline: ``split``, ``shard`` or ``curate``.
+        pipeline: ``split``, ``shard``, ``curate`` or ``recaption``.
         file_values: Options of a configuration file, spelled as the file spells them.
         overrides: Options of the command line; they win.
 

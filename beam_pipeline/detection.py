@@ -10,7 +10,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
+from beam_pipeline.config import (
+    AnyConfig,
+    CurateConfig,
+    RecaptionConfig,
+    ShardConfig,
+    SplitConfig,
+)
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.errors import PreflightError
@@ -40,7 +46,7 @@ def settle_splitting(config: AnyConfig) -> tuple[AnyConfig, str | None]:
     hybrid (the network alone where upstream's cuts are asked for), or where torch or weights are
     missing, content.
     """
-    if isinstance(config, ShardConfig):
+    if isinstance(config, ShardConfig | RecaptionConfig):
         return config, None
     splitting = config.splitting
     if "splitting_algorithm" in splitting.model_fields_set:
@@ -78,7 +84,7 @@ def check_detection(config: AnyConfig) -> None:
     Raises:
         PreflightError: Something is missing or does not fit, with the ways on.
     """
-    if isinstance(config, ShardConfig) or not asks_network(config):
+    if isinstance(config, ShardConfig | RecaptionConfig) or not asks_network(config):
         return
     if config.splitting.splitting_algorithm == "hybrid" and config.shots.transnetv2_compat:
         raise PreflightError(

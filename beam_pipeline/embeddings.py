@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from beam_pipeline.caption_engines.served import served_model
-from beam_pipeline.config import AnyConfig, CurateConfig, PipelineConfig, ShardConfig, SplitConfig
+from beam_pipeline.config import AnyConfig, CurateConfig, PipelineConfig, SplitConfig
 from transforms.annotate.embedding_settings import EmbedderSpec, EmbeddingSettings
 from transforms.errors import PreflightError, UsageError
 from transforms.json_files import read_json_if_there
@@ -39,7 +39,9 @@ def settle_embedding(config: AnyConfig) -> tuple[AnyConfig, str | None]:
     That is what the output's embeddings were begun with; else the first whose weights are here. It
     stays ``auto`` where there are none.
     """
-    if isinstance(config, ShardConfig) or not config.embedding.generate_embeddings:
+    if not isinstance(config, SplitConfig | CurateConfig):
+        return config, None
+    if not config.embedding.generate_embeddings:
         return config, None
     if config.embedding.embedding_algorithm != "auto":
         return config, None

@@ -31,11 +31,13 @@ Usage
       Says what a run would do, how large its output and how long it will be; writes nothing.
   python -m beam_pipeline verify OUT [--repair]
       Reads an output or a dataset whole and says what is missing or damaged.
+  python -m beam_pipeline models list | pull MODEL | check split|curate|FILE.json ...
+      Which models there are and which are here; gets their files; says what a run lacks.
   python -m beam_pipeline slurm submit [options] -- split|shard|curate|FILE.json ...
       Runs a pipeline on nodes of a SLURM cluster; slurm status|logs|cancel JOB look after it.
   python -m beam_pipeline sample --output DIR [--hours H] [--seed S]
       Draws sample videos with known contents.
-  python -m beam_pipeline --version | --help | split|verify|slurm|sample --help
+  python -m beam_pipeline --version | --help | split|verify|models|slurm|sample --help
 
 Examples
   python -m beam_pipeline curate --input_video_path videos --output_clip_path out/processed
@@ -89,6 +91,36 @@ Exit status
 """
 
 
+_MODELS = """\
+python -m beam_pipeline models list [--json] [--model_weights_path PLACE]
+  Lists the models that options can name: hub id, size, licence, about how much GPU memory each
+  needs, and where its files are on this machine. Sizes are about right; a pull tells exact ones.
+
+python -m beam_pipeline models pull MODEL ... [--model_weights_path PLACE] [--revision REVISION]
+  Downloads the files of models of the list, or of any hub id (owner/name), by the package
+  huggingface_hub (pip install 'beam-curate[models]') into its standard cache, or into PLACE: a
+  folder, or one in a store (s3://, gs://); what is there is not downloaded again, and what was cut
+  short goes on. Without --revision it is the commit that the list pins, for others the newest. For
+  gated models, accept the licence on their page and set HF_TOKEN.
+python -m beam_pipeline models pull all-needed split|curate|FILE.json [pipeline options]
+  The same for all that this command line needs and has not.
+
+python -m beam_pipeline models check split|curate|FILE.json [pipeline options]
+  Prints what a run needs of models (weights, packages, devices and their memory, endpoints) and
+  all that is missing, without reading any video.
+
+Runs never download: they look in --model_weights_path, in installed packages and in the cache.
+
+--output_s3_profile_name NAME
+  Credentials profile for a PLACE in s3://.
+
+Exit status
+  0    done; for check: nothing is missing
+  1    something is missing, or the hub, the disk or the store refused
+  2    wrong use
+"""
+
+
 def help_text(topic: str | None) -> str:
     """Return the help of a command, or the overview for None."""
     width = max(60, min(100, shutil.get_terminal_size().columns))
@@ -96,6 +128,8 @@ def help_text(topic: str | None) -> str:
         return _sample_help(width)
     if topic == "verify":
         return _VERIFY
+    if topic == "models":
+        return _MODELS
     if topic not in PIPELINES:
         return _OVERVIEW
     config = PIPELINES[topic]

@@ -71,7 +71,7 @@ def local_row(
         verb = "is" if len(missing) == 1 else "are"
         extras = ",".join(sorted({(packages or {})[module] for module in missing}))
         problems.append(
-            f"{use} by {name} needs {' and '.join(missing)}, which {verb} not installed here: "
+            f"{use} by {name} needs {', '.join(missing)}, which {verb} not installed here: "
             f"pip install 'beam-curate[{extras}]'"
         )
     where = ""

@@ -6,16 +6,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from beam_pipeline import caption_rows, embedding_rows, shot_rows
-from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
+from beam_pipeline.config import (
+    AnyConfig,
+    CaptionedConfig,
+    CurateConfig,
+    RecaptionConfig,
+    ShardConfig,
+    SplitConfig,
+)
 from beam_pipeline.model_row import ModelRow
 from runners.gpu_memory import GpuMemory, gpus_here
 from runners.gpus import visible_gpus
 from transforms.errors import PreflightError
 
+CAPTION_FAMILIES: tuple[Callable[[CaptionedConfig], list[ModelRow]], ...] = (caption_rows.rows,)
+"""What adds rows about captions."""
 FAMILIES: tuple[Callable[[SplitConfig | CurateConfig], list[ModelRow]], ...] = (
     shot_rows.rows,
     embedding_rows.rows,
-    caption_rows.rows,
+    *CAPTION_FAMILIES,
 )
 """What adds rows, in the order of the stages."""
 _GIGA = 1e9
@@ -131,7 +140,9 @@ def model_table(config: AnyConfig, *, is_local: bool = True) -> ModelTable:
         UsageError: The options contradict each other.
     """
     rows: list[ModelRow] = []
-    if not isinstance(config, ShardConfig):
+    if isinstance(config, RecaptionConfig):
+        rows = [row for family in CAPTION_FAMILIES for row in family(config)]
+    elif not isinstance(config, ShardConfig):
         rows = [row for family in FAMILIES for row in family(config)]
     asks = is_local and any(row.device in ("gpu", "auto") for row in rows)
     gpus = tuple(gpus_here()) if asks else ()

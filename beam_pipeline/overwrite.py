@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from transforms.formats.catalogue import FILE_KINDS
-from transforms.layout import OUTPUT_FOLDERS, WORK, lease_uri, summary_uri
+from transforms.layout import ANNOTATIONS, METAS, OUTPUT_FOLDERS, WORK, lease_uri, summary_uri
+from transforms.recaption.list_clips import summary_uri as annotation_summary_uri
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative
 
@@ -25,3 +26,16 @@ def _ours(root: str, folder: str) -> Iterator[str]:
         path = relative(stat.uri, root)
         if folder == WORK or any(kind.matches(path) for kind in kinds):
             yield stat.uri
+
+
+def remove_annotations(root: str, version: str) -> None:
+    """Remove everything ``recaption`` wrote of a version: commits first, the lease stays."""
+    storage = storage_for(root)
+    storage.delete(annotation_summary_uri(root, version))
+    for folder in (join(METAS, version), join(ANNOTATIONS, version), version):
+        kinds = [kind for kind in FILE_KINDS if kind.place == "output"]
+        storage.delete_many(
+            stat.uri
+            for stat in list(storage.list(join(root, folder)))
+            if any(kind.matches(relative(stat.uri, root)) for kind in kinds)
+        )

@@ -9,6 +9,7 @@ import apache_beam as beam
 
 from beam_pipeline.config import CurateConfig, SplitConfig
 from beam_pipeline.prepare import PreparedShard, PreparedSplit
+from transforms.annotate.caption_settings import CaptionSettings
 from transforms.clips.cut_chunks import CutChunks
 from transforms.clips.finish_chunks import FinishChunks
 from transforms.clips.finish_run import FinishRun
@@ -19,6 +20,13 @@ from transforms.filters.scores import FilterScores
 from transforms.ingest.probe_videos import ProbeVideos
 from transforms.ingest.select_videos import ListVideos
 from transforms.json_files import write_json
+from transforms.recaption.finish_recaption import FinishRecaption
+from transforms.recaption.list_clips import list_clips
+from transforms.recaption.look_at_clips import LookAtClips
+from transforms.recaption.open_clips import OpenClips
+from transforms.recaption.settings import RecaptionSettings
+from transforms.recaption.write_annotations import WriteAnnotations
+from transforms.run_context import RunContext
 from transforms.shards.finish_dataset import DatasetSummary
 from transforms.shards.shard_clips import ShardClips
 from transforms.shots.detect_shots import DetectShots
@@ -79,6 +87,30 @@ def curate(
 ) -> beam.PCollection[DatasetSummary]:
     """Attach split and, on its signal, shard."""
     return _shard_on(split(root, config, prepared_split), prepared_shard)
+
+
+def recaption(
+    root: beam.Pipeline,
+    context: RunContext,
+    settings: RecaptionSettings,
+    captions: CaptionSettings,
+) -> beam.PCollection[str]:
+    """Attach the pipeline that captions anew; return its one signal element."""
+    # Its module imports torch where that is installed: only graphs with captions do.
+    from transforms.annotate.caption_clips import CaptionClips  # noqa: PLC0415
+
+    return (
+        root
+        | beam.Impulse()
+        | "ListClips" >> beam.FlatMap(lambda _: list_clips(context, settings))
+        # The one break: batches of clips spread over all workers.
+        | beam.Reshuffle()
+        | OpenClips(context)
+        | LookAtClips(settings, context)
+        | CaptionClips(captions, context)
+        | WriteAnnotations(context)
+        | FinishRecaption(context, settings)
+    )
 
 
 def _shard_on(

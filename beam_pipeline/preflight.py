@@ -6,12 +6,20 @@ import re
 import uuid
 from pathlib import Path
 
-from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
+from beam_pipeline.config import (
+    AnyConfig,
+    CurateConfig,
+    RecaptionConfig,
+    ShardConfig,
+    SplitConfig,
+)
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.known_videos import find_inputs, has_known_videos
 from transforms.ingest.list_videos import VideoInput, list_videos
-from transforms.layout import METAS, summary_uri
+from transforms.layout import METAS, lease_uri, summary_uri
+from transforms.lease import raise_if_held
 from transforms.machine_locks import lock_folder
+from transforms.run_context import FIRST_VERSION
 from transforms.scratch import scratch_root
 from transforms.storage.interface import StorageError
 from transforms.storage.local import TEMPORARY_PREFIX
@@ -26,6 +34,9 @@ def check_run(config: AnyConfig) -> None:
         UsageError: A location is missing, or lies inside another.
         PreflightError: A location cannot be read or written, or holds what it must not hold.
     """
+    if isinstance(config, RecaptionConfig):
+        _check_recaption(config)
+        return
     if not isinstance(config, ShardConfig):
         check_input(config.input, _kept_output(config))
         output, source = str(config.output.output_clip_path), str(config.input.input_video_path)
@@ -37,6 +48,15 @@ def check_run(config: AnyConfig) -> None:
         check_writable(output, name="output_clip_path")
     if not isinstance(config, SplitConfig):
         _check_dataset(config)
+
+
+def _check_recaption(config: RecaptionConfig) -> None:
+    clips = str(config.sharding.input_clip_path)
+    check_split_output(clips, FIRST_VERSION)
+    check_scratch(config.run.scratch_path, clips)
+    check_writable(clips, name="input_clip_path")
+    # What split is just making would be missing.
+    raise_if_held(lease_uri(absolute(clips)))
 
 
 def _check_dataset(config: ShardConfig | CurateConfig) -> None:

@@ -9,21 +9,21 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from beam_pipeline.captions import caption_definition, caption_settings
+from beam_pipeline.captions import caption_definition, caption_settings, caption_writing
 from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import detection_key, detection_settings
 from beam_pipeline.embeddings import embedding_definition, embedding_settings
 from beam_pipeline.routes import routes_of
 from beam_pipeline.run_place import RunPlace
+from beam_pipeline.stored_windows import window_option
 from transforms.annotate.caption_settings import CaptionSettings
 from transforms.annotate.embedding_settings import EmbeddingSettings
 from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
+from transforms.clips.predict_dataset import STAGE as PREDICT_STAGE
 from transforms.filters.score_limits import LUMA_LIMITS
 from transforms.filters.score_options import ScoreFilters
-from transforms.json_files import read_json_if_there
-from transforms.layout import options_uri
 from transforms.media import crop_probe
 from transforms.media.child_limits import ChildLimits
 from transforms.media.clip_form import ClipForm
@@ -205,6 +205,7 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
     check_encoder(clip_form(config), encode)
     cut = _cut_settings(config, encode, place.workers or 1)
     embeddings, captions = embedding_settings(config), caption_settings(config)
+    writing = caption_writing(config, captions)
     if embeddings is not None:
         look = dataclasses.replace(cut.look, embedding_frames=embeddings.frames)
         cut = dataclasses.replace(cut, look=look)
@@ -216,6 +217,8 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
         stages += (("embeddings", fingerprint(embedding_definition(embeddings))),)
     if captions is not None:
         stages += (("captions", fingerprint(caption_definition(config, captions))),)
+    if writing.predict_dataset:
+        stages += ((PREDICT_STAGE, fingerprint({"kind": "predict2"})),)
     context = RunContext(
         root=absolute(str(config.output.output_clip_path)),
         run_id=place.run_id,
@@ -226,6 +229,7 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
         retry_failed=config.run.retry_failed,
         routes=routes_of(config),
         captioning_algorithm=config.caption_model.captioning_algorithm if captions else "",
+        caption_writing=writing,
         embedding_algorithm=embeddings.embedder.algorithm if embeddings else "",
     )
     return PreparedSplit(
@@ -269,7 +273,7 @@ def prepare_shard(config: ShardLike, place: RunPlace) -> PreparedShard:
         settings=shard_settings(
             sharding,
             captioning_algorithm=config.caption_model.captioning_algorithm,
-            window_size=_window_size(config, input_root),
+            window_size=window_option(config, input_root, "captioning_window_size"),
         ),
         dataset=DatasetRun(
             input_root=input_root,
@@ -282,12 +286,3 @@ def prepare_shard(config: ShardLike, place: RunPlace) -> PreparedShard:
         ),
         summary_uri=place.dataset_summary,
     )
-
-
-def _window_size(config: ShardLike, input_root: str) -> int:
-    """Return the window size the clips were made with, unless the user says another one."""
-    name = "captioning_window_size"
-    stored = read_json_if_there(options_uri(input_root)) or {"options": {}}
-    if name in config.windows.model_fields_set or name not in stored["options"]:
-        return config.windows.captioning_window_size
-    return int(stored["options"][name])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from beam_pipeline.config import AnyConfig, ShardConfig
+from beam_pipeline.config import CurationConfig, ShardConfig
 from transforms.clips.fingerprints import fingerprint
 from transforms.media import tone_map
 
 TONE_MAP = "tone_map"
 
 
-def tone_map_fingerprint(config: AnyConfig) -> dict[str, str]:
+def tone_map_fingerprint(config: CurationConfig) -> dict[str, str]:
     """Return the fingerprint of tone mapping by its name; empty where none is done.
 
     It stands beside that of the cut: which sources have such a range is known only later, and an

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from typing import Any
 
 from beam_pipeline.auto_options import as_requested
-from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig, flat
+from beam_pipeline.config import CurateConfig, CurationConfig, ShardConfig, SplitConfig, flat
 from beam_pipeline.outlook import look_ahead, open_looker, predict_split
 from beam_pipeline.overwrite import remove_output
 from beam_pipeline.prediction import Prediction
@@ -21,6 +21,7 @@ from beam_pipeline.prepare import (
 )
 from beam_pipeline.prepare_tones import tone_map_fingerprint
 from beam_pipeline.report import (
+    caption_lines,
     dataset_lines,
     first_line,
     report_lines,
@@ -54,7 +55,7 @@ class PreparedRun:
     def __init__(
         self,
         pipeline: str,
-        config: AnyConfig,
+        config: CurationConfig,
         place: RunPlace,
         resolved: dict[str, Any],
     ) -> None:
@@ -63,6 +64,7 @@ class PreparedRun:
         self._resolved = resolved
         self._split: PreparedSplit | None = None
         self._shard: PreparedShard | None = None
+        self._ledger: Ledger | None = None
         self.progress_folder = place.progress_folder
         if not isinstance(config, ShardConfig):
             self._split = prepare_split(config, place, resolved)
@@ -149,19 +151,20 @@ class PreparedRun:
             root = self._split.context.root
             ledger = read_ledger(root, all_selected_videos(root))
             raise_if_false(ledger)
+        self._ledger = ledger
         # The last step of the shard half writes it, when it has checked plans against commits.
         if self._shard is not None and not _exists(self._shard.summary_uri):
             raise_if_unfinished(self._shard.dataset, self._shard.settings)
         return ledger
 
-    def report(self, ledger: Ledger | None, totals: dict[str, float], seconds: float) -> None:
+    def report(self, totals: dict[str, float], seconds: float) -> None:
         """Say what was made and where, and keep the numbers."""
-        lines = []
+        lines, ledger = [], self._ledger
         firsts = seconds_to_first(totals, time.time() - seconds)
         worked = bool(totals.get("videos_selected"))
         if ledger is not None and self._split is not None:
             root = self._split.context.root
-            lines += report_lines(ledger, root)
+            lines += [*report_lines(ledger, root), *caption_lines(totals, seconds)]
             if self._config.run.perf_profile and worked:
                 write_performance_stats(root, totals, seconds, firsts)
         if self._shard is not None:

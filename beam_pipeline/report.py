@@ -47,6 +47,37 @@ def dataset_lines(dataset: dict[str, Any]) -> list[str]:
     return lines
 
 
+def caption_lines(totals: dict[str, float], seconds: float) -> list[str]:
+    """Return what this run's captions took (contract §8.1); nothing when it made none.
+
+    Averages are per window with a caption. Tokens are those of the engine that captions, all of
+    its passes together; seconds are those of the whole run.
+
+    Example:
+        >>> totals = {"windows_captioned": 3, "windows_with_caption": 2}
+        >>> totals |= {"caption_prompt_tokens": 3000, "caption_output_tokens": 150}
+        >>> print("\\n".join(caption_lines(totals, 10.0)))
+        Captioning throughput
+          windows                   2 with a caption, 1 without
+          prompt tokens             3,000 (1,500 per window)
+          output tokens             150 (75 per window)
+          output tokens per second  15.0
+    """
+    num_asked = int(totals.get("windows_captioned", 0))
+    if not num_asked:
+        return []
+    num_windows = int(totals.get("windows_with_caption", 0))
+    told = {"windows": f"{num_windows:,} with a caption, {num_asked - num_windows:,} without"}
+    for kind in ("prompt", "output"):
+        num_tokens = int(totals.get(f"caption_{kind}_tokens", 0))
+        average = f" ({num_tokens / num_windows:,.0f} per window)" if num_windows else ""
+        told[f"{kind} tokens"] = f"{num_tokens:,}{average}"
+    rate = totals.get("caption_output_tokens", 0) / seconds if seconds > 0 else 0.0
+    told["output tokens per second"] = f"{rate:,.1f}"
+    width = max(map(len, told))
+    return ["Captioning throughput", *(f"  {n:<{width}}  {text}" for n, text in told.items())]
+
+
 def failed_items(root: str) -> list[dict[str, Any]]:
     """Return the content of every failure file."""
     return [read_json(stat.uri) for stat in storage_for(root).list(join(root, FAILURES))]

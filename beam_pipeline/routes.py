@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from beam_pipeline.config import AnyConfig, ShardConfig, SplitConfig
+from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, SplitConfig
 from transforms.storage.routes import StorageRoute, register
 from transforms.storage.s3_profiles import credentials_file
 from transforms.storage.uris import absolute, scheme_of
@@ -33,6 +33,10 @@ def open_stores(config: AnyConfig) -> tuple[StorageRoute, ...]:
 
 def _locations(config: AnyConfig) -> Iterator[tuple[str | None, str]]:
     reads, writes = config.input.input_s3_profile_name, config.output.output_s3_profile_name
+    if isinstance(config, RecaptionConfig):
+        # It reads and writes in one place.
+        yield config.sharding.input_clip_path, writes
+        return
     if isinstance(config, ShardConfig):
         yield config.sharding.input_clip_path, reads
     else:

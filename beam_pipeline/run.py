@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from beam_pipeline.auto_options import resolve_auto
-from beam_pipeline.config import AnyConfig, ShardConfig, SplitConfig
+from beam_pipeline.clip_inputs import settle_clip_input
+from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, SplitConfig
 from beam_pipeline.detection import settle_splitting
 from beam_pipeline.embeddings import settle_embedding
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
@@ -25,7 +26,7 @@ from beam_pipeline.store_checks import check_stores
 from runners.boot_checks import is_visible
 from runners.chosen import chosen
 from runners.interface import Job, Runner
-from transforms.layout import lease_uri
+from transforms.layout import annotation_lease_uri, lease_uri
 from transforms.lease import hold_lease, raise_if_held, raise_if_lost, sweep_while_held
 from transforms.progress import TotalsReader, flush_counts, forget_counts, read_totals
 from transforms.scratch import new_run_id, run_scratch, scratch_root
@@ -38,11 +39,13 @@ from transforms.storage.uris import absolute
 if TYPE_CHECKING:
     from beam_pipeline.prediction import Prediction
     from beam_pipeline.prepared_run import PreparedRun
+    from beam_pipeline.recaption import PreparedRecaption
     from transforms.clips.ledger import Ledger
+    from transforms.recaption.ledger import AnnotationLedger
 
 
 def run_pipeline(pipeline: str, config: AnyConfig, *, beam_flags: list[str]) -> int:
-    """Run ``split``, ``shard`` or ``curate`` and return the exit status.
+    """Run ``split``, ``shard``, ``curate`` or ``recaption`` and return the exit status.
 
     Raises:
         UsageError: The options contradict each other or what the output was begun with.
@@ -73,10 +76,7 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         lost = threading.Event()
         job = _job(config, place, leases, lost)
         runner.check_workers(beam_flags, job)
-        # Beam takes two seconds to import: the lease is held before.
-        from beam_pipeline.prepared_run import PreparedRun  # noqa: PLC0415
-
-        run = PreparedRun(pipeline, config, place, resolved)
+        run = _prepared(pipeline, config, place, resolved)
         run.store()
         # It measures this machine alone.
         prediction = run.predict() if runner.IS_LOCAL else None
@@ -87,13 +87,26 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
             raise_if_lost(uri, run_id)
         ledger = run.verify()
         now = time.monotonic()
-        run.report(ledger, totals, now - started_at)
+        run.report(totals, now - started_at)
         if prediction is not None:
             _compare(prediction, totals, now - predicted_at)
     return EXIT_OK if ledger is None else _status(ledger, config.run.max_failed_share)
 
 
-def _status(ledger: Ledger, max_failed_share: float) -> int:
+def _prepared(
+    pipeline: str, config: AnyConfig, place: RunPlace, resolved: dict[str, Any]
+) -> PreparedRun | PreparedRecaption:
+    # Beam takes two seconds to import: the lease is held before.
+    if isinstance(config, RecaptionConfig):
+        from beam_pipeline.recaption import PreparedRecaption  # noqa: PLC0415
+
+        return PreparedRecaption(config, place)
+    from beam_pipeline.prepared_run import PreparedRun  # noqa: PLC0415
+
+    return PreparedRun(pipeline, config, place, resolved)
+
+
+def _status(ledger: Ledger | AnnotationLedger, max_failed_share: float) -> int:
     if reason := failed_because(ledger, max_failed_share):
         print(f"beam-curate: {reason}", file=sys.stderr)
     return exit_status(ledger, max_failed_share)
@@ -115,19 +128,26 @@ def _checked(
     check_run(config)
     runner.preflight(beam_flags)
     config, splitting = settle_splitting(config)
+    config, shortest = settle_clip_input(config)
     config, embedding = settle_embedding(config)
     config, resolved, lines = resolve_auto(config)
     table = model_table(config, is_local=runner.IS_LOCAL)
-    settled = filter(None, [splitting, embedding])
-    for line in [*lines, *settled, *(table.lines() if table.rows else [])]:
+    lines += filter(None, [splitting, shortest, embedding])
+    lines += table.lines() if table.rows else []
+    for line in lines:
         print(line, file=sys.stderr)
     raise_problems(table)
     return config, resolved
 
 
 def lease_uris(config: AnyConfig) -> list[str]:
-    """Return the leases of what a run writes to: an output, a dataset, or both."""
+    """Return the leases of what a run writes to: an output, a dataset, or both; or a version of
+    an output's annotations."""
     uris = []
+    if isinstance(config, RecaptionConfig):
+        sharding = config.sharding
+        root = absolute(str(sharding.input_clip_path))
+        return [annotation_lease_uri(root, sharding.annotation_version)]
     if not isinstance(config, ShardConfig):
         uris.append(lease_uri(absolute(str(config.output.output_clip_path))))
     if not isinstance(config, SplitConfig):
@@ -158,7 +178,7 @@ def visible_inputs(config: AnyConfig, place: RunPlace) -> list[str]:
     """Return what workers on other machines must be able to read as this one is."""
     if place.shared == str(place.scratch):
         return []
-    if isinstance(config, ShardConfig):
+    if isinstance(config, ShardConfig | RecaptionConfig):
         uri = absolute(str(config.sharding.input_clip_path))
     else:
         uri = absolute(str(config.input.input_video_path))
@@ -187,7 +207,11 @@ def _swept(leases: list[str], place: RunPlace, lost: threading.Event) -> Iterato
 
 
 def _work(
-    run: PreparedRun, config: AnyConfig, runner: Runner, beam_flags: list[str], job: Job
+    run: PreparedRun | PreparedRecaption,
+    config: AnyConfig,
+    runner: Runner,
+    beam_flags: list[str],
+    job: Job,
 ) -> dict[str, float]:
     """Run the graphs and return the sums of its counters."""
     try:

@@ -9,11 +9,14 @@ from beam_pipeline.config import (
     AnyConfig,
     CurateConfig,
     PipelineConfig,
+    RecaptionConfig,
     ShardConfig,
     SplitSections,
 )
 from transforms.errors import UsageError
+from transforms.layout import OUTPUT_FOLDERS
 from transforms.section import Section
+from transforms.storage.plain_names import is_plain_name
 from transforms.storage.uris import absolute, bucket_and_key, join, scheme_of
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -43,6 +46,8 @@ def complete(config: AnyConfig) -> AnyConfig:
     if isinstance(config, SplitSections):
         _check_events(config)
         _check_copy(config)
+    if isinstance(config, RecaptionConfig):
+        return _recaption(config)
     # Without one, a scratch folder is chosen when the run begins.
     if isinstance(config, CurateConfig) and config.output.output_clip_path:
         return config.model_copy(update={"sharding": _curate_paths(config)})
@@ -50,6 +55,8 @@ def complete(config: AnyConfig) -> AnyConfig:
 
 
 def _needed(config: PipelineConfig) -> list[tuple[str, str]]:
+    if isinstance(config, RecaptionConfig):
+        return [("sharding", "input_clip_path")]
     if isinstance(config, ShardConfig):
         return [("sharding", "input_clip_path"), ("sharding", "output_dataset_path")]
     assert isinstance(config, SplitSections)
@@ -59,6 +66,33 @@ def _needed(config: PipelineConfig) -> list[tuple[str, str]]:
     if not config.presigned.has_output:
         needed.append(("output", "output_clip_path"))
     return needed
+
+
+_FIRST_VERSION = "v0"
+_TAKEN = frozenset({*OUTPUT_FOLDERS, "index", "plans", "running", "shots", "staging"})
+"""Names of folders in an output; a version of the annotations has folders of its name beside."""
+
+
+def _recaption(config: RecaptionConfig) -> RecaptionConfig:
+    """Return the configuration with captions on and a version of the annotations."""
+    if config.captioning.generate_captions is False:
+        raise UsageError("generate_captions=false: recaption makes captions and nothing else")
+    sharding = config.sharding
+    if "annotation_version" not in sharding.model_fields_set:
+        sharding = updated(sharding, annotation_version="v1")
+    version = sharding.annotation_version
+    if version == _FIRST_VERSION:
+        raise UsageError(
+            f"annotation_version={version}: is the metadata that split writes; give the new "
+            "captions a version of their own, such as v1"
+        )
+    if not is_plain_name(version) or version in _TAKEN:
+        raise UsageError(
+            f"annotation_version={version}: cannot be the name of a folder of its own in the "
+            "output; give a name such as v1 or av-prompt-2"
+        )
+    captioning = updated(config.captioning, generate_captions=True)
+    return config.model_copy(update={"sharding": sharding, "captioning": captioning})
 
 
 def _check_events(config: SplitSections) -> None:

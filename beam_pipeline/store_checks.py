@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from beam_pipeline.config import AnyConfig, ShardConfig, SplitConfig
+from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, SplitConfig
 from transforms.errors import PreflightError
 from transforms.storage.interface import Storage, StorageError, StoreAwayError
 from transforms.storage.local import TEMPORARY_PREFIX
@@ -131,6 +131,10 @@ def _locations(config: AnyConfig) -> Iterator[_Location]:
 
 
 def _all_locations(config: AnyConfig) -> Iterator[_Location]:
+    if isinstance(config, RecaptionConfig):
+        root = absolute(str(config.sharding.input_clip_path))
+        yield _Location("input_clip_path", root, is_output=True)
+        return
     if isinstance(config, ShardConfig):
         yield _Location("input_clip_path", absolute(str(config.sharding.input_clip_path)))
     else:

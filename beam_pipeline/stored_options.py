@@ -13,7 +13,8 @@ from transforms.layout import options_uri
 from transforms.run_context import SCHEMA_VERSION
 from transforms.run_options import Run
 
-_NO_BYTES = frozenset({*Run.model_fields, *VideoInput.model_fields, "output_clip_path"})
+_PATHS = ("output_clip_path", "input_clip_path", "annotation_version")
+_NO_BYTES = frozenset({*Run.model_fields, *VideoInput.model_fields, *_PATHS})
 """Options that a conflict is never about: which videos, where to, how to run."""
 
 _logger = logging.getLogger(__name__)
@@ -34,14 +35,22 @@ class RunOptions:
     """Stage to fingerprint."""
 
 
-def store_options(root: str, run: RunOptions, *, accept_changes: bool) -> None:
+def store_options(
+    root: str, run: RunOptions, *, accept_changes: bool, uri: str | None = None
+) -> None:
     """Store the options before any work; a stage turned on or off later is no conflict.
+
+    Args:
+        root: Output root.
+        run: What was asked for.
+        accept_changes: Whether other options than the stored ones will do.
+        uri: The file; None for that of the output.
 
     Raises:
         UsageError: A stage would now make other bytes than it did; names what changed and the
             three ways on.
     """
-    uri = options_uri(root)
+    uri = uri or options_uri(root)
     stored = read_json_if_there(uri)
     if stored is not None and not accept_changes:
         changed = [
@@ -75,6 +84,10 @@ def _warn_of_limit(before: int | None, now: int | None) -> None:
         )
 
 
+def _anew(run: RunOptions) -> str:
+    return "another annotation_version" if run.pipeline == "recaption" else "a new output_clip_path"
+
+
 def _conflict(root: str, stored: dict[str, Any], run: RunOptions, changed: list[str]) -> str:
     differences = [
         f"  {name}: was {stored['options'].get(name)!r}, now {value!r}"
@@ -86,7 +99,7 @@ def _conflict(root: str, stored: dict[str, Any], run: RunOptions, changed: list[
         *(differences or ["  no option changed; the encoder or the format of the files did"]),
         "Three ways on:",
         "  1. give the old options again, and the run goes on where it stopped;",
-        "  2. choose a new output_clip_path, and everything is made anew;",
+        f"  2. choose {_anew(run)}, and everything is made anew;",
         "  3. add --accept_changes: clips that are done stay, new ones get the new options.",
     ]
     return "\n".join(lines)

@@ -17,6 +17,8 @@ from typing import Any
 
 import av
 
+from beam_pipeline.caption_engines import served
+
 MODEL = "tiny-vlm"
 KEY = "sk-a-secret-of-the-tests"
 
@@ -30,6 +32,11 @@ def frames_digest(video: bytes | Path, frames: tuple[int, int] | None = None) ->
             if frames is None or frames[0] <= number < frames[1]:
                 digest.update(frame.to_ndarray(format="rgb24").tobytes())
     return digest.hexdigest()
+
+
+def forget_models() -> None:
+    """Let the program ask its endpoint again what it serves; it asks once per process."""
+    served.served_model.cache_clear()
 
 
 @dataclass
@@ -46,6 +53,10 @@ class CaptionServer:
     """Number of a request, from 0, to ``429``, ``500``, ``garbage``, ``page``, ``odd``,
     ``drop``, ``slow`` or None."""
     models: tuple[str, ...] = (MODEL,)
+    says: Callable[[str, str | None], str] = lambda _, seen: f"seen {seen}"
+    """Prompt and digest of the frames (None: there are none) to the answer."""
+    refuses: frozenset[str] = frozenset()
+    """Fields of a request's body that are answered with status 400."""
     dies_after: int | None = None
     """Requests after which it closes every connection without a word."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -123,13 +134,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
         else:
-            self._send(200, self._completion(body))
+            self._complete(body)
 
-    def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
-        video, text = body["messages"][0]["content"]
-        data = base64.b64decode(video["video_url"]["url"].removeprefix("data:video/mp4;base64,"))
+    def _complete(self, body: dict[str, Any]) -> None:
+        if set(body) & self.server_state.refuses:
+            self._send(400, {"error": {"message": f"unknown field among {sorted(body)}"}})
+            return
+        *videos, text = body["messages"][0]["content"]
+        seen = None
+        for video in videos:
+            url = video["video_url"]["url"].removeprefix("data:video/mp4;base64,")
+            seen = frames_digest(base64.b64decode(url))
         if body["model"] not in self.server_state.models or not text["text"]:
             self.server_state.problems.append(f"odd request: {body['model']} {text}")
+        answer = self.server_state.says(text["text"], seen)
+        self._send(200, self._completion(body, answer))
+
+    def _completion(self, body: dict[str, Any], answer: str) -> dict[str, Any]:
         return {
             "id": "1",
             "object": "chat.completion",
@@ -139,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
                 {
                     "index": 0,
                     "finish_reason": "stop",
-                    "message": {"role": "assistant", "content": f"seen {frames_digest(data)}"},
+                    "message": {"role": "assistant", "content": answer},
                 }
             ],
             "usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107},

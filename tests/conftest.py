@@ -68,3 +68,22 @@ def gcs_server() -> Iterator[GcsServer]:
     """Run a GCS server for the session; each test makes buckets of its own."""
     with running_gcs() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function that gives the folder of a tiny model; its kinds: ``tiny_models.TINY``.
+
+    Each is made once per session; nobody may write to it. Needs torch.
+    """
+    folder = tmp_path_factory.mktemp("tiny_models")
+    made: dict[str, Path] = {}
+
+    def make(kind: str) -> Path:
+        if kind not in made:
+            from tiny_models import TINY
+
+            made[kind] = TINY[kind](folder / kind)
+        return made[kind]
+
+    return make

@@ -7,11 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from caption_server import KEY, MODEL, CaptionServer, caption_server, frames_digest
+from caption_server import (
+    KEY,
+    MODEL,
+    CaptionServer,
+    caption_server,
+    forget_models,
+    frames_digest,
+)
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
-from beam_pipeline.caption_engines import served
 from transforms.formats.caption_stats import CaptionQuality
 from transforms.formats.chunk_record import ChunkRecord
 from transforms.formats.clip_meta import ClipMeta
@@ -44,7 +50,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CaptionServer]:
     """Return a running server that the program knows of."""
-    served.served_model.cache_clear()
+    forget_models()
     with caption_server() as running:
         monkeypatch.setenv("OPENAI_BASE_URL", running.url)
         monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -99,7 +105,7 @@ def test_an_endpoint_that_dies_ends_the_run_and_the_same_command_goes_on(
 ) -> None:
     run = Curated.below(tmp_path, raw)
     options = (*CUT, *CAPTIONS, "--max_failed_share", "0.5", "--openai_caption_retries", "1")
-    served.served_model.cache_clear()
+    forget_models()
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with caption_server() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
@@ -107,7 +113,7 @@ def test_an_endpoint_that_dies_ends_the_run_and_the_same_command_goes_on(
         assert run.curate(*options) == 1
     assert "does not answer any more; start it again" in capsys.readouterr().err
     assert not (run.out / "summary.json").exists()
-    served.served_model.cache_clear()
+    forget_models()
     with caption_server() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         assert run.curate(*options) == 3

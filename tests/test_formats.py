@@ -332,7 +332,7 @@ CONTRACT = {
         *("num_input_videos", "num_input_videos_selected", "num_processed_videos"),
         *("embedding_algorithm", "total_video_duration", "total_clip_duration"),
         *("max_clip_duration", "pipeline_run_time", "total_video_bytes", "num_remuxed_videos"),
-        *("total_prompt_tokens", "total_output_tokens"),
+        *("total_prompt_tokens", "total_output_tokens", "output_tokens_per_s"),
         *(f"total_{name}" for name in COUNTERS),
     },
     "wdinfo": {"data_keys", "chunk_size", "data_list", "root", "total_key_count"},

@@ -175,6 +175,29 @@ def test_scores_do_not_depend_on_the_other_observers(real_videos: Path, tmp_path
     assert together.preview_files == ("0_124.webp",)
 
 
+def test_a_look_without_pixels_finds_what_one_with_pixels_finds(
+    real_videos: Path, tmp_path: Path
+) -> None:
+    clip, motion = real_videos / "cosmos_test_clip_10s.mp4", MotionSettings()
+    all_settings = (
+        LookSettings(motion=motion),
+        LookSettings(motion=motion, scores=("brightness",)),
+    )
+    results = [
+        [look(clip, settings, preview_folder=tmp_path) for settings in all_settings]
+        for _ in range(3)
+    ]
+    blind, seeing = results[0]
+    assert blind.scores.keys() == {"motion_global_mean", "motion_per_patch_min_256"}
+    assert blind.scores == {name: seeing.scores[name] for name in blind.scores}
+    assert dataclasses.replace(blind, scores={}) == dataclasses.replace(seeing, scores={})
+    # What is left out takes a third of decoding this clip.
+    least = [
+        min(result.seconds["decode"] for result in column) for column in zip(*results, strict=True)
+    ]
+    assert least[0] < 0.9 * least[1]
+
+
 def test_settings_survive_json() -> None:
     settings = LookSettings(128, 64, MotionSettings(2.5, 0.25), PreviewSettings(2, 120))
     text = json.dumps(dataclasses.asdict(settings))

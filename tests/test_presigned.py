@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,8 +130,9 @@ def test_curate_sends_its_dataset_too_in_parts(
     }
 
 
+@pytest.mark.parametrize("scratch_again", ["scratch", "another scratch"])
 def test_a_killed_run_goes_on_where_its_output_was_kept(
-    archives: ArchiveServer, raw: Path, tmp_path: Path, capsys: Capture
+    archives: ArchiveServer, raw: Path, tmp_path: Path, capsys: Capture, scratch_again: str
 ) -> None:
     archives.objects["/in.zip"] = zipped(raw)
     out = tmp_path / "out"
@@ -153,15 +155,19 @@ def test_a_killed_run_goes_on_where_its_output_was_kept(
     assert made, "the run ended before its first clip"
     assert len(made) < 4, "the run ended before it was killed"
     kept = {path: path.stat().st_mtime_ns for path in made}
-    ended = use(capsys, *command)
+    if scratch_again != "scratch":
+        # Another machine, say: what was unpacked is gone.
+        shutil.rmtree(tmp_path / "scratch")
+    ended = use(capsys, *command, "--scratch_path", tmp_path / scratch_again)
     assert ended.status == 0, ended.err
     assert {path: path.stat().st_mtime_ns for path in made} == kept
     assert archives.seen.count("GET /in.zip ") == 2
     sent = unzipped(archives.objects["/out.zip"], tmp_path / "sent")
     assert len(list((sent / "clips").iterdir())) == 4
     assert leaks(ended, sent, out) == []
+    assert not list((out / "failures").rglob("*.json"))
     # What the killed run had unpacked is gone too.
-    assert list((tmp_path / "scratch").iterdir()) == []
+    assert list((tmp_path / scratch_again).iterdir()) == []
 
 
 def test_an_output_with_failed_videos_is_sent_and_the_status_tells(

@@ -112,11 +112,11 @@ class Submitter:
         assert found is not None, result.stdout
         return found[1]
 
-    def curate(self, into: Curated, *options: str) -> str:
+    def curate(self, into: Curated, *options: str, env: Mapping[str, str] | None = None) -> str:
         """Submit a ``curate`` of the sample videos and return its number."""
         paths = ["--input_video_path", str(into.raw), "--output_clip_path", str(into.out)]
         stride = ["--splitting_algorithm", "fixed-stride", *_OPTIONS, "--no-predict"]
-        return self.submit(*options, command=["curate", *paths, *stride])
+        return self.submit(*options, command=["curate", *paths, *stride], env=env)
 
     def ended(self, job_id: str, state: str, exit_code: str = "0:0") -> str:
         """Wait for the end of a job, check that nothing is left, and return its log."""
@@ -245,38 +245,53 @@ def _pyxis(lab: SlurmLab) -> tuple[dict[str, str], Path]:
 
 
 def test_lost_cluster_and_preemption_put_the_job_back_in_containers_too(
-    lab: SlurmLab, submitter: Submitter
+    lab: SlurmLab, submitter: Submitter, local: Curated
 ) -> None:
-    folder = lab.shared / "put back"
-    folder.mkdir()
+    there = Curated.below(lab.shared / "put back", local.raw)
     pyxis, record = _pyxis(lab)
-    image = folder / "image.sqsh"
+    image = lab.shared / "image.sqsh"
     mounts = f"{lab.shared}:{lab.shared},/usr:/usr:ro"
     container = ["--container_image", str(image), "--container_mounts", mounts]
     missing = submitter.slurm("submit", *submitter.options(*container), "--", "bash", "-c", "true")
     assert missing.returncode == 1
     assert f"not on this machine: {image}" in missing.stderr
     image.touch()
-    lines = (
-        f"attempt=${{SLURM_RESTART_COUNT:-0}}; touch {shlex.quote(str(folder))}/$attempt; "
-        "[ $attempt = 2 ] || exec sleep 1000"
+    # The first attempt hangs at the first clip of a video, the second one at its last.
+    first, last = _first_and_last_clip(local, "0.mp4")
+    hangs = f"BEAM_CURATE_FAULT=hang:{first}", f"BEAM_CURATE_FAULT=hang:{last}"
+    setup = (
+        f"case ${{SLURM_RESTART_COUNT:-0}} in 0) export {hangs[0]};; 1) export {hangs[1]};; esac"
     )
-    container += ["--python", sys.executable, "--environment", "A=1"]
-    job_id = submitter.submit(*container, command=["bash", "-c", lines], env=pyxis)
-    _until_in(lab, job_id, (folder / "0").exists)
+    container += ["--python", sys.executable, "--environment", "A=1", "--setup", setup]
+    job_id = submitter.curate(there, *container, env=pyxis)
+    _until_in(lab, job_id, lambda: bool(_committed(there)))
     lab.kill(job_id, "StandaloneSessionClusterEntrypoint")
-    _until((folder / "1").exists)
+    _until(lambda: first in _committed(there))
+    before = _committed(there)
+    assert last not in before
     urgent = ["sbatch", "--parsable", "-p", "urgent", "-N2", "--exclusive", "-o", "/dev/null"]
     urgent_id = lab.told(*urgent, "--wrap", "sleep 1").strip()
     log = submitter.ended(job_id, "COMPLETED")
     assert lab.job(urgent_id)["JobState"] == "COMPLETED"
     assert "ended by the loss of the Flink cluster; back into the queue (retry 1 of 3)" in log
-    assert (folder / "2").exists()
     assert lab.job(job_id)["Restarts"] == "2"
+    assert there.trees() == local.trees()
+    after = _committed(there)
+    assert before == {clip: after[clip] for clip in before}, "what was finished was done again"
     own = Path(lab.job(job_id)["WorkDir"])
     options = f"--container-image={image} --container-mounts={mounts},{own}:{own}"
     # A JobManager, TaskManagers and the command, three times.
     assert record.read_text().splitlines() == [f"{options} --container-env=A"] * 9
+
+
+def _first_and_last_clip(curated: Curated, name: str) -> tuple[str, str]:
+    """Return the ids of the first and the last clip of a video."""
+    clips = [
+        (meta["duration_span"], clip_id)
+        for clip_id, meta in curated.metas().items()
+        if meta["source_video"].endswith(f"/{name}")
+    ]
+    return min(clips)[1], max(clips)[1]
 
 
 def test_by_a_login_node_with_exit_status_and_a_lost_taskmanager(

@@ -76,6 +76,18 @@ def test_what_is_written_is_read(place: Place) -> None:
     assert storage.read(uri) == b"other"
 
 
+def test_only_the_version_that_is_meant_is_removed(place: Place) -> None:
+    uri, storage = place.at("a"), place.storage
+    storage.write(uri, b"first")
+    version = storage.stat(uri).version
+    storage.write(uri, b"second")
+    assert not storage.delete_if(uri, version)
+    assert storage.read(uri) == b"second"
+    assert storage.delete_if(uri, storage.stat(uri).version)
+    assert not storage.exists(uri)
+    assert not storage.delete_if(uri, version)
+
+
 @pytest.mark.parametrize(
     ("start", "length", "expected"),
     [(0, 4, b"0123"), (8, 5, b"89"), (10, 3, b""), (99, 3, b""), (3, 0, b"")],

@@ -208,15 +208,17 @@ def test_one_whose_removal_the_store_refuses_is_free_at_once(
         assert store.keys(uri) == []
 
 
+@pytest.mark.parametrize("num_resets", [2, 4])
 def test_a_removal_that_comes_late_meets_no_other_lease(
-    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_resets: int
 ) -> None:
     with s3_behind_proxy(tmp_path, s3_server) as store:
         file = store.variables(tmp_path)["COSMOS_S3_PROFILE_PATH"]
         monkeypatch.setenv("COSMOS_S3_PROFILE_PATH", file)
         uri = lease_uri(f"{store.new_root()}/out")
-        # The connection breaks before the store has seen it: boto3 sends it again, later.
-        with store.proxy.rule("DELETE ", ResetBefore(), count=2):
+        # The connection breaks before the store has seen it: it is sent again, later, also when
+        # the next run no longer waits for the removal.
+        with store.proxy.rule("DELETE ", ResetBefore(), count=num_resets):
             ending = threading.Thread(target=_hold_for_a_moment, args=(uri, "ended"))
             ending.start()
             while not any(one.method == "DELETE" for one in store.proxy.requests):
@@ -226,6 +228,18 @@ def test_a_removal_that_comes_late_meets_no_other_lease(
                 assert json.loads(store.get(uri))["run_id"] == "next"
                 assert renew(uri, "next")
                 raise_if_lost(uri, "next")
+
+
+def test_a_store_without_a_condition_for_removing_removes_it(
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3_behind_proxy(tmp_path, s3_server) as store:
+        file = store.variables(tmp_path)["COSMOS_S3_PROFILE_PATH"]
+        monkeypatch.setenv("COSMOS_S3_PROFILE_PATH", file)
+        uri = lease_uri(f"{store.new_root()}/out")
+        with store.proxy.rule("DELETE ", Answer(501)):
+            _hold_for_a_moment(uri, "ended")
+        assert store.keys(uri) == []
 
 
 def _hold_for_a_moment(uri: str, run_id: str) -> None:

@@ -17,6 +17,7 @@ with that element, kills its whole process group as ``kill -9`` does. The points
 - ``segment_scored``: the scores of a segment are stored; ``{path}#{segment}``;
 - ``clip_published``: a clip's mp4 is stored, its metadata is not; the clip's id;
 - ``chunk_complete``: a chunk's last clip is committed, its record is not; ``{path}#{chunk}``;
+- ``clip_annotated``: the metadata of a clip's new captions is stored; the clip's id;
 - ``shards_planned``: the plans of shards are stored, no tar was begun; no element;
 - ``tars_published``: all tars are there and committed, nothing describes them; no element.
 """

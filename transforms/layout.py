@@ -13,15 +13,19 @@ PROCESSED_VIDEOS = "processed_videos"
 PROCESSED_CHUNKS = "processed_clip_chunks"
 FAILURES = "failures"
 RUNS = "runs"
+PREDICT_DATASET = "cosmos_predict2_video2world_dataset"
+ANNOTATIONS = "annotations"
 WORK = ".work"
 OUTPUT_FOLDERS = (
     # Commits first: whoever removes an output removes the proof of work before the work.
     PROCESSED_VIDEOS,
     PROCESSED_CHUNKS,
     METAS,
+    ANNOTATIONS,
     FAILURES,
     RUNS,
     WORK,
+    PREDICT_DATASET,
     PREVIEWS,
     *(f"{stem}_parquet" for stem in STEMS),
     *STEMS,
@@ -44,6 +48,16 @@ def meta_uri(root: str, clip_id: str, version: str = "v0") -> str:
 def previews_uri(root: str, clip_id: str, name: str) -> str:
     """Return where one preview of a clip lies."""
     return join(root, PREVIEWS, clip_id, name)
+
+
+def predict_video_uri(root: str, clip_id: str, frames: tuple[int, int]) -> str:
+    """Return where a window's video of the Cosmos-Predict2 dataset lies; both frames belong."""
+    return join(root, PREDICT_DATASET, "videos", f"{clip_id}_{frames[0]}_{frames[1]}.mp4")
+
+
+def predict_text_uri(root: str, clip_id: str, frames: tuple[int, int]) -> str:
+    """Return where the text of such a window lies."""
+    return join(root, PREDICT_DATASET, "metas", f"{clip_id}_{frames[0]}_{frames[1]}.txt")
 
 
 def embedding_uri(root: str, stem: str, clip_id: str) -> str:
@@ -109,6 +123,21 @@ def wave_uri(root: str) -> str:
 def finished_run_uri(root: str, number: int) -> str:
     """Return the record of a finished run."""
     return join(root, RUNS, f"{number:04d}.json")
+
+
+def annotations_uri(root: str, version: str, *names: str) -> str:
+    """Return the folder of what ``recaption`` tells of a version, or a file in it."""
+    return join(root, ANNOTATIONS, version, *names)
+
+
+def annotation_failure_uri(root: str, version: str, clip_id: str) -> str:
+    """Return the failure file of a clip that could not be captioned anew."""
+    return annotations_uri(root, version, FAILURES, f"{clip_id}.json")
+
+
+def annotation_lease_uri(root: str, version: str) -> str:
+    """Return the file that says which run makes a version of the annotations."""
+    return join(root, WORK, version, "lease.json")
 
 
 def all_captions_uri(root: str, version: str = "v0") -> str:

@@ -136,7 +136,7 @@ def _take(uri: str, run_id: str, dead_after_seconds: float) -> bool:
 def _is_removed(uri: str, version: str) -> bool:
     """Wait a moment; return whether a lease that was given back is gone then, or another one.
 
-    Removing it has no condition: the lease of who takes it too early would be removed.
+    Some stores know no condition of removing: whoever takes it too early might lose it.
     """
     deadline = time.monotonic() + GIVING_BACK_SECONDS
     while time.monotonic() < deadline:
@@ -177,10 +177,11 @@ def _give_back(uri: str, run_id: str) -> None:
     """
     note_given_back(uri, run_id)
     try:
-        began_at = time.monotonic()
-        # What came too late may meet the lease of another run.
-        if _mark(uri, run_id) and time.monotonic() < began_at + GIVING_BACK_SECONDS / 2:
-            storage_for(uri).delete(uri)
+        if _mark(uri, run_id):
+            found = read_lease(uri)
+            # Not the lease of another run: neither now nor, where the request is sent again, then.
+            if found is not None and found.holder.run_id == run_id:
+                storage_for(uri).delete_if(uri, found.version)
     except (StorageError, StoreAwayError) as error:
         # Nobody is kept out by it: this process is gone in a moment.
         _logger.warning("the lease could not be given back: %s", error)

@@ -259,6 +259,16 @@ class WindowCaption:
 
 
 @dataclass(frozen=True, slots=True)
+class ClipSource:
+    """Where a clip was cut from, as prompts tell it."""
+
+    name: str
+    """Name of the source's file."""
+    start_seconds: float
+    """Where the clip begins in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClipEmbedding:
     """What a clip's vector is; it lies in scratch under the clip's id."""
 
@@ -306,6 +316,8 @@ class Clip:
     """Stages that the commit of a clip has that is ``redone``."""
     captions: tuple[WindowCaption, ...] = ()
     """One per caption window, when it was asked for."""
+    source: ClipSource | None = None
+    """Of a clip that is captioned anew, whose plan is not looked at; None: the plan tells."""
     embedding: ClipEmbedding | None = None
     """What the vector in scratch is; None: there is none."""
 

@@ -17,11 +17,13 @@ class Run(Section):
     retry_failed: bool = False
     """Try failed videos and clips again."""
     overwrite: bool = False
-    """Remove what an earlier run wrote to the output, then start anew."""
+    """Remove what an earlier run wrote to the output (``recaption``: this version of the
+    annotations), then start anew."""
     accept_changes: bool = False
     """Go on in an output that was begun with other options; new clips get the new ones."""
     max_failed_share: float = option(0.05, unit="share of videos", ge=0, le=1)
-    """Largest share of failed videos with which the run still counts as finished (exit 3)."""
+    """Largest share of failed videos (of ``recaption``: clips) with which the run still counts as
+    finished (exit 3)."""
     wave_hours: float = option(1000.0, unit="hours of video", ge=0)
     """Work through a longer selection in waves of so many hours, one after another: each is split
     and, with ``curate``, packed into shards before the next begins; 0: all at once."""

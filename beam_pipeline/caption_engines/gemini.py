@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 
-from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.config import CaptionedConfig
 from transforms.annotate.caption_settings import EngineSpec
 from transforms.errors import PreflightError, UsageError
 from transforms.models.api_access import gemini_access
@@ -22,7 +22,7 @@ _NOT_FOUND = 404
 _GENERATE = "generateContent"
 
 
-def spec(config: SplitConfig | CurateConfig) -> EngineSpec:
+def spec(config: CaptionedConfig) -> EngineSpec:
     """Return the engine of ``captioning_algorithm=gemini``.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 
-from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.config import CaptionedConfig
 from transforms.annotate.caption_options import LocalCaptionModels
 from transforms.annotate.caption_settings import EngineSpec
 from transforms.errors import PreflightError
@@ -13,7 +13,7 @@ from transforms.models.captions.settings import Sampling, TransformersSettings
 from transforms.models.weights import locate_weights
 from transforms.models.weights_digest import weights_digest
 
-SplitLike = SplitConfig | CurateConfig
+SplitLike = CaptionedConfig
 ALGORITHMS = frozenset(
     {
         *("qwen", "nemotron", "cosmos_r1", "cosmos_r2", "qwen3_5_27b"),
@@ -32,11 +32,6 @@ def spec(config: SplitLike) -> EngineSpec:
         PreflightError: Weights, packages or the device are missing, or the model cannot caption.
     """
     options = config.local_captions
-    if options.captioning_engine == "vllm":
-        raise PreflightError(
-            "captioning_engine=vllm is not built yet; use captioning_engine=transformers, or serve "
-            "the model (vllm serve ...) with captioning_algorithm=openai"
-        )
     algorithm = config.caption_model.captioning_algorithm
     name = options.captioning_model or algorithm
     revision = options.captioning_model_revision

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 
-from beam_pipeline.config import CurateConfig, SplitConfig
+from beam_pipeline.config import CaptionedConfig
 from transforms.annotate.caption_settings import EngineSpec
 from transforms.errors import PreflightError
 from transforms.models.captions.settings import OpenAISettings
@@ -15,7 +15,7 @@ ASKER = "captioning_algorithm=openai"
 _ANSWER_SECONDS = 10.0
 
 
-def spec(config: SplitConfig | CurateConfig) -> EngineSpec:
+def spec(config: CaptionedConfig) -> EngineSpec:
     """Return the engine of ``captioning_algorithm=openai``.
 
     Raises:

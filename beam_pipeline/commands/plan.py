@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beam_pipeline.auto_options import resolve_auto
-from beam_pipeline.config import AnyConfig, CurateConfig, ShardConfig, SplitConfig
+from beam_pipeline.clip_inputs import settle_clip_input
+from beam_pipeline.config import (
+    AnyConfig,
+    CurateConfig,
+    RecaptionConfig,
+    ShardConfig,
+    SplitConfig,
+)
 from beam_pipeline.detection import settle_splitting
 from beam_pipeline.embeddings import settle_embedding
 from beam_pipeline.exit_status import EXIT_OK
@@ -42,16 +49,21 @@ def run_plan(config: AnyConfig) -> int:
     open_stores(config)
     check_stores(config, writes=False)
     config, splitting = settle_splitting(config)
+    config, shortest = settle_clip_input(config)
     config, embedding = settle_embedding(config)
     config, _, autos = resolve_auto(config)
     lines = [f"Plan of {config.pipeline} (nothing is written)", *autos]
-    lines += filter(None, [splitting, embedding])
+    lines += filter(None, [splitting, shortest, embedding])
     table = model_table(config)
     lines += [f"  {line}" for line in table.lines()] if table.rows else []
     if table.problems:
         print("\n".join(lines))
     raise_problems(table)
-    if isinstance(config, ShardConfig):
+    if isinstance(config, RecaptionConfig):
+        from beam_pipeline.recaption import plan_lines  # noqa: PLC0415 - imports Beam
+
+        lines += plan_lines(config)
+    elif isinstance(config, ShardConfig):
         lines += _shard_lines(config)
     else:
         lines += _split_lines(config)

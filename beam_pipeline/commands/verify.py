@@ -17,8 +17,9 @@ from transforms.clips.verified_clips import VerifiedClips
 from transforms.clips.verify_output import is_output, verify_output
 from transforms.errors import UsageError
 from transforms.finding import Finding, remove
-from transforms.layout import lease_uri, options_uri
+from transforms.layout import annotation_lease_uri, lease_uri, options_uri
 from transforms.lease import hold_lease, lease_holder
+from transforms.recaption.verify_annotations import annotation_versions, verify_annotations
 from transforms.scratch import new_run_id
 from transforms.shards.layout import version_lease_uri
 from transforms.shards.options import DatasetRun
@@ -40,6 +41,8 @@ def run_verify(path: str, *, repair: bool, profile: str | None = None) -> int:
     every finding is printed with its id, path and reason. With ``repair`` what is damaged loses
     the commits that stand for it, so that the command that made it makes it again.
 
+    Versions of the annotations that ``recaption`` made in an output are verified with it.
+
     Args:
         path: What to verify.
         repair: Whether damage is taken away.
@@ -55,6 +58,7 @@ def run_verify(path: str, *, repair: bool, profile: str | None = None) -> int:
         [StorageRoute(f"{scheme_of(root)}://", profile)] if scheme_of(root) and profile else []
     )
     output, datasets = _what_is_at(root, path)
+    versions = annotation_versions(root)
     watch = _Progress()
     with contextlib.ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="verify-")))
@@ -76,8 +80,13 @@ def run_verify(path: str, *, repair: bool, profile: str | None = None) -> int:
                 scratch=str(scratch),
             )
             findings += verify_dataset(run, clips, scratch=scratch, watch=watch)
-        lines = _lines(findings, root, clips, datasets, watch.num_bytes)
-        print("\n".join(lines))
+        for version in versions:
+            uri = annotation_lease_uri(root, version)
+            _lease(stack, uri, repair=repair, run_id=run_id)
+            findings += verify_annotations(root, version, scratch=scratch, watch=watch)
+        verified = [f"captions  version {version}" for version in versions]
+        verified += [f"dataset   {dataset}, {version}" for dataset, version in datasets]
+        print("\n".join(_lines(findings, root, clips, verified, watch.num_bytes)))
         if repair and findings:
             print(_repaired(findings))
         elif findings:
@@ -106,7 +115,7 @@ def _what_is_at(root: str, path: str) -> tuple[bool, list[Dataset]]:
         raise UsageError(f"{path}: there is no such folder, or nothing in it; verify needs one")
     output = is_output(root)
     datasets = [] if output else [(root, version) for version in dataset_versions(root)]
-    if not output and not datasets:
+    if not output and not datasets and not annotation_versions(root):
         raise UsageError(
             f"{path}: is neither an output of split or curate (output_clip_path) nor a dataset "
             "(output_dataset_path) that this program wrote: it has no runs/ and no .work/ to "
@@ -151,14 +160,14 @@ def _lines(
     findings: list[Finding],
     root: str,
     clips: VerifiedClips | None,
-    datasets: list[Dataset],
+    verified: list[str],
     num_bytes: int,
 ) -> list[str]:
     what = "intact and complete" if not findings else f"{len(findings)} findings"
     lines = [f"beam-curate verify: {what} ({_megabytes(num_bytes)} read)", f"  verified  {root}"]
     if clips is not None:
         lines.append(f"  clips     {len(clips.committed)} good of {len(clips.planned)} planned")
-    lines += [f"  dataset   {dataset_root}, {version}" for dataset_root, version in datasets]
+    lines += [f"  {line}" for line in verified]
     return lines + [f"  {one.what} {one.id}: {one.path}: {one.reason}" for one in findings]
 
 

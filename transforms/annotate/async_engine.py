@@ -1,4 +1,4 @@
-"""Knobs of the caption engine behind ``captioning_algorithm=vllm_async``; it is not built yet."""
+"""Knobs of the caption engine behind ``captioning_algorithm=vllm_async``."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class AsyncEngine(Section):
     """vLLM's own settings (contract §1.1 Captioning); 0 or null: the engine decides."""
 
     title: ClassVar[str] = "Caption engine vllm_async"
-    built: ClassVar[bool] = False
 
     vllm_async_model_name: str = option("qwen")
     """Which model the engine serves."""
-    vllm_async_stage_batch_size: int = option(0, unit="windows", ge=0)
-    """Windows taken at once; 0: twice the number of GPUs or more."""
+    vllm_async_stage_batch_size: int = ignored(
+        0, instead="windows are handed over one by one: --vllm_async_max_concurrent_requests"
+    )
+    """Upstream's windows taken at once."""
     vllm_async_max_concurrent_requests: int = option(0, unit="requests", ge=0)
     """Requests in flight; 0: 256 for every GPU."""
     vllm_async_stage2_caption: bool = option(False)
@@ -34,7 +35,7 @@ class AsyncEngine(Section):
     vllm_async_stage2_prompt_text: str | None = option(None)
     """Prompt of the second pass in place of the built-in one."""
     vllm_async_num_gpus: int = option(1, unit="GPUs", ge=1)
-    """GPUs of one engine."""
+    """GPUs of one engine, those of all its copies of the model together."""
     vllm_async_data_parallel_size: int = option(1, ge=1)
     """Copies of the model in one engine."""
     vllm_async_gpu_memory_utilization: float = option(0.85, gt=0, le=1)

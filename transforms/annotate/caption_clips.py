@@ -17,7 +17,6 @@ from transforms.annotate.caption_quality import echoes_prompt
 from transforms.annotate.caption_requests import Asked, caption_requests
 from transforms.annotate.caption_settings import CaptionSettings
 from transforms.annotate.collect_captions import CollectCaptions
-from transforms.clips.plan import read_plan
 from transforms.models.captions.chain.futures import answered, then
 from transforms.models.captions.engine import CaptionEngine, CaptionRequest
 from transforms.models.captions.tickets import Ticket, put
@@ -60,7 +59,7 @@ def with_requests(clip: Clip, settings: CaptionSettings, root: str) -> tuple[Cli
     """Return the clip and what to ask about it, None when nothing is."""
     if clip.outcome != "pending" or clip.file is None or STAGE in clip.done:
         return clip, None
-    return clip, caption_requests(clip, settings, read_plan(clip.plan_uri), root) or None
+    return clip, caption_requests(clip, settings, root) or None
 
 
 class _SubmitCaptions(ExactHandler[Requests, Tickets, CaptionEngine]):

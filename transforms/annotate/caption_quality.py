@@ -6,7 +6,16 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+OWN_FLAGS = (
+    "flag_empty",
+    "flag_truncated",
+    "flag_refusal",
+    "flag_prompt_echo",
+    "flag_wrong_language",
+)
+"""Flags that upstream does not have."""
 SHORTEST_WORDS, LONGEST_WORDS = 4, 1024
 """A caption of fewer or more words is a length outlier."""
 ECHOED_WORDS = 8
@@ -60,6 +69,19 @@ def near_duplicates(texts: Sequence[str | None]) -> list[bool | None]:
         if first is not None and second is not None and _is_near(words(first), words(second)):
             flags[place] = flags[place + 1] = True
     return flags
+
+
+def said_in(value: Any) -> str:
+    """Return the texts in a JSON value, in its order, without the names of its members.
+
+    Example:
+        >>> said_in({"camera": "fixed", "events": [{"who": "a car", "lane": 2}]})
+        'fixed a car'
+    """
+    if isinstance(value, str):
+        return value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return " ".join(filter(None, (said_in(one) for one in inner)))
 
 
 def is_empty(text: str) -> bool:

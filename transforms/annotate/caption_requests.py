@@ -9,7 +9,7 @@ from pathlib import Path
 from transforms.annotate.caption_prompts import filled
 from transforms.annotate.caption_settings import CaptionSettings
 from transforms.annotate.windows import inclusive_window
-from transforms.clips.plan import Plan
+from transforms.clips.plan import read_plan
 from transforms.clips.stored_clip import mp4_uri
 from transforms.errors import MediaError
 from transforms.json_files import read_json
@@ -18,7 +18,7 @@ from transforms.media.clip_files import clip_path, frames_folder, windows_folder
 from transforms.media.clip_frames import write_window_frames
 from transforms.media.observers.window_frames import UNKNOWN_FPS, frames_plan
 from transforms.models.captions.engine import CaptionRequest, FramesFile
-from transforms.records import CaptionAnswer, Clip, ClipFile, Window
+from transforms.records import CaptionAnswer, Clip, ClipFile, ClipSource, Window
 from transforms.shards.window_mp4 import write_window
 from transforms.storage.open_storage import storage_for
 
@@ -26,9 +26,7 @@ Asked = CaptionRequest | CaptionAnswer
 """What is to be asked about a window, or that it cannot be."""
 
 
-def caption_requests(
-    clip: Clip, settings: CaptionSettings, plan: Plan, root: str
-) -> tuple[Asked, ...]:
+def caption_requests(clip: Clip, settings: CaptionSettings, root: str) -> tuple[Asked, ...]:
     """Return one request per window of a clip that was looked at.
 
     A window that cannot be shown to the engine has its answer already: an error.
@@ -36,16 +34,16 @@ def caption_requests(
     Args:
         clip: Its files lie in scratch or, when it is ``redone``, its mp4 lies in the output.
         settings: What the engine sees, and the prompt with placeholders.
-        plan: The plan of its video.
         root: Output root.
     """
     file = clip.file
     if file is None:
         raise ValueError(f"clip {clip.clip_id} has no file")
+    source = clip.source or _planned_source(clip)
     fps = settings.frames_fps
     try:
         shown = _videos(clip, file, root) if fps is None else _frames(clip, file, fps, root)
-        values = [_values(clip, file, window, plan) for window in file.windows]
+        values = [_values(file, window, source) for window in file.windows]
         return tuple(
             CaptionRequest(
                 request_id="_".join(map(str, (clip.clip_id, *_inclusive(window)))),
@@ -112,10 +110,16 @@ def _inclusive(window: Window) -> tuple[int, int]:
     return inclusive_window((window.start_frame, window.end_frame))
 
 
-def _values(clip: Clip, file: ClipFile, window: Window, plan: Plan) -> dict[str, str]:
+def _planned_source(clip: Clip) -> ClipSource:
+    plan = read_plan(clip.plan_uri)
+    name = plan.video.uri.rsplit("/", 1)[-1]
+    return ClipSource(name, plan.spans[clip.clip_index].start_seconds)
+
+
+def _values(file: ClipFile, window: Window, source: ClipSource) -> dict[str, str]:
     num_frames = window.end_frame - window.start_frame
     fps = file.framerate or 1.0
-    start = plan.spans[clip.clip_index].start_seconds + window.start_frame / fps
+    start = source.start_seconds + window.start_frame / fps
     return {
         "width": str(file.width),
         "height": str(file.height),
@@ -123,5 +127,5 @@ def _values(clip: Clip, file: ClipFile, window: Window, plan: Plan) -> dict[str,
         "num_frames": str(num_frames),
         "duration_s": f"{num_frames / fps:.2f}",
         "start_s": f"{start:.2f}",
-        "source_name": plan.video.uri.rsplit("/", 1)[-1],
+        "source_name": source.name,
     }

@@ -12,9 +12,9 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
 from transforms.models.captions import shared_engine
+from transforms.models.captions.engine import CAPTIONED
 from transforms.models.captions.tickets import Ticket, take
 from transforms.models.exact_handler import ModelError
 from transforms.progress import count
@@ -48,7 +48,7 @@ class _CollectCaptions(beam.DoFn):
         self._context = context
         self._waiting: list[tuple[Clip, Answers]] = []
         self._is_user = False
-        self._heartbeat = Heartbeat(lease_uri(context.root), context.run_id)
+        self._heartbeat = Heartbeat(context.lease_uri, context.run_id)
 
     def setup(self) -> None:
         shared_engine.use()
@@ -111,6 +111,7 @@ class _CollectCaptions(beam.DoFn):
         count(
             self._context.progress_folder,
             windows_captioned=len(captions),
+            windows_with_caption=sum(answer.status in CAPTIONED for answer in answers),
             caption_prompt_tokens=sum(answer.prompt_tokens for answer in answers),
             caption_output_tokens=sum(answer.output_tokens for answer in answers),
         )

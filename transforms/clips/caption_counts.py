@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_args
 
+from transforms.annotate.caption_quality import OWN_FLAGS
 from transforms.models.captions.engine import CAPTIONED
 from transforms.records import CaptionReason, CaptionStatus
 
 STATUSES, REASONS = get_args(CaptionStatus), get_args(CaptionReason)
 FLAGS = ("flag_length_outlier", "flag_repetition", "flag_near_duplicate")
+_ENHANCED = "_enhanced_caption"
 SENTINEL = "unknown caption"
 """Upstream's text for a caption that failed."""
 
@@ -18,8 +20,31 @@ Counts = dict[str, Any]
 
 def window_captions(metas: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]]:
     """Return clip to window (``first_last``, inclusive) to caption, where there are captions."""
-    found = {meta["span_uuid"]: _captions(meta) for meta in metas}
-    return {clip_id: captions for clip_id, captions in found.items() if captions}
+    return _by_clip(metas, caption_text)
+
+
+def window_enhanced(metas: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return the same of rewritten captions."""
+    return _by_clip(metas, _enhanced)
+
+
+def caption_text(window: dict[str, Any], *, prefer_enhanced: bool = False) -> str:
+    """Return a window's caption; its field is named after whoever wrote it.
+
+    Args:
+        window: Of a clip's metadata.
+        prefer_enhanced: Whether the rewritten caption is taken where there is one.
+    """
+    if prefer_enhanced and (enhanced := _enhanced(window)):
+        return enhanced
+    return next(
+        (
+            text
+            for name, text in window.items()
+            if name.endswith("_caption") and not name.endswith(_ENHANCED)
+        ),
+        "",
+    )
 
 
 def caption_counts(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -41,10 +66,12 @@ def quality_stats(windows: Iterable[dict[str, Any]]) -> Counts:
             stats["caption_failure_reason_counts"][window["caption_failure_reason"]] += 1
         if window["caption_status"] not in CAPTIONED:
             continue
-        stats["caption_quality_flags_evaluated_count"] += 1
+        stats["caption_quality_flags_evaluated_count"] += int(window[FLAGS[0]] is not None)
         for flag in FLAGS:
             stats["caption_quality_flag_counts"][flag] += int(bool(window[flag]))
-        text = _text(window).strip()
+        for flag in OWN_FLAGS:
+            stats["own_flag_counts"][flag] += int(bool(window.get(flag)))
+        text = caption_text(window).strip()
         stats["empty_caption_count"] += int(not text)
         stats["sentinel_caption_count"] += int(text.lower() == SENTINEL)
     return stats
@@ -58,6 +85,7 @@ def no_windows() -> Counts:
         "caption_failure_reason_counts": dict.fromkeys(REASONS, 0),
         "caption_quality_flags_evaluated_count": 0,
         "caption_quality_flag_counts": dict.fromkeys(FLAGS, 0),
+        "own_flag_counts": dict.fromkeys(OWN_FLAGS, 0),
         "empty_caption_count": 0,
         "sentinel_caption_count": 0,
     }
@@ -75,14 +103,19 @@ def _asked(meta: dict[str, Any]) -> list[dict[str, Any]]:
     return [window for window in meta["windows"] if "caption_status" in window]
 
 
-def _captions(meta: dict[str, Any]) -> dict[str, str]:
-    return {
-        f"{window['start_frame']}_{window['end_frame']}": _text(window)
-        for window in _asked(meta)
-        if window["caption_status"] in CAPTIONED
+def _by_clip(
+    metas: Sequence[dict[str, Any]], text_of: Callable[[dict[str, Any]], str | None]
+) -> dict[str, dict[str, str]]:
+    found = {
+        meta["span_uuid"]: {
+            f"{window['start_frame']}_{window['end_frame']}": text
+            for window in _asked(meta)
+            if window["caption_status"] in CAPTIONED and (text := text_of(window)) is not None
+        }
+        for meta in metas
     }
+    return {clip_id: texts for clip_id, texts in found.items() if texts}
 
 
-def _text(window: dict[str, Any]) -> str:
-    """Return the caption; its field is named after whoever wrote it."""
-    return next((text for name, text in window.items() if name.endswith("_caption")), "")
+def _enhanced(window: dict[str, Any]) -> str | None:
+    return next((text for name, text in window.items() if name.endswith(_ENHANCED)), None)

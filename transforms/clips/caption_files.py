@@ -23,15 +23,18 @@ PIPELINE = "split_video_pipeline"
 """What upstream calls ``split`` in the statistics."""
 
 
-def write_caption_files(root: str, scratch: Path, *, all_captions: bool) -> None:
-    """Write ``caption_quality_stats.json`` and, if asked for, ``v0/all_window_captions.json``.
+def write_caption_files(
+    root: str, scratch: Path, *, all_captions: bool, quality_stats: bool = True
+) -> None:
+    """Write ``v0/all_window_captions.json`` and ``caption_quality_stats.json``, if asked for.
 
     One video is held at a time, however many there are.
 
     Args:
         root: Output root.
         scratch: Local folder for the file in work.
-        all_captions: Whether the captions themselves are written, too.
+        all_captions: Whether the captions themselves are written.
+        quality_stats: Whether the statistics are.
     """
     stats = no_windows()
     scratch.mkdir(parents=True, exist_ok=True)
@@ -44,14 +47,15 @@ def write_caption_files(root: str, scratch: Path, *, all_captions: bool) -> None
             captions = {
                 clip: texts for record in records for clip, texts in record["all_windows"].items()
             }
-            _write_video(file, separator, rel, captions)
+            write_captions_of_video(file, separator, rel, captions)
             separator = ",\n"
         file.write("{}\n" if separator.startswith("{") else "\n}\n")
     if all_captions:
         storage_for(root).write(all_captions_uri(root), path)
     path.unlink()
-    content = {**stats, "pipeline": PIPELINE, "schema_version": SCHEMA_VERSION}
-    write_json(caption_quality_uri(root), content)
+    if quality_stats:
+        content = {**stats, "pipeline": PIPELINE, "schema_version": SCHEMA_VERSION}
+        write_json(caption_quality_uri(root), content)
 
 
 def _records(root: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -64,9 +68,10 @@ def _records(root: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield rel, [chunk for chunk in chunks if chunk is not None]
 
 
-def _write_video(
+def write_captions_of_video(
     file: IO[str], separator: str, rel: str, captions: dict[str, dict[str, str]]
 ) -> None:
+    """Add the captions of one video, by clip and window, to the file with all captions."""
     text = json.dumps(captions, indent=4, sort_keys=True)
     indented = text.replace("\n", "\n    ")
     file.write(f"{separator}    {json.dumps(rel)}: {indented}")

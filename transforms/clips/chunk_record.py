@@ -6,16 +6,13 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from transforms.clips.caption_counts import caption_counts, window_captions
+from transforms.clips.caption_counts import caption_counts, window_captions, window_enhanced
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.clips.plan import Plan
 from transforms.clips.score_counts import count_scores
 from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.records import Failure
 from transforms.run_context import SCHEMA_VERSION, RunContext
-
-_NOTHING_YET: Mapping[str, Any] = MappingProxyType({"all_windows_enhanced_caption": {}})
-"""Upstream's field of rewritten captions, which no clip has here."""
 
 
 def chunk_record(
@@ -50,7 +47,6 @@ def chunk_record(
         **_kept_clips([meta for meta in committed if "rejection" not in meta]),
         **_sums(committed),
         "filtered_clips": [meta["span_uuid"] for meta in committed if "rejection" in meta],
-        **_NOTHING_YET,
         **_failed_clips(failures),
         "no_frames": [one for one in planned if one not in by_id and one not in failures],
         **_source_truncated(truncated),
@@ -68,6 +64,7 @@ def _kept_clips(kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "num_clips_with_caption": sum(meta["has_caption"] for meta in kept),
         "num_clips_with_webp": sum(bool(meta.get("previews")) for meta in kept),
         "all_windows": window_captions(kept),
+        "all_windows_enhanced_caption": window_enhanced(kept),
         **caption_counts(kept),
     }
 

@@ -42,7 +42,7 @@ def clip_metadata(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]
         "total_output_tokens": 0,
         "schema_version": SCHEMA_VERSION,
         **annotation_fields(clip, context),
-        **caption_fields(clip, file["windows"], context.captioning_algorithm),
+        **caption_fields(clip, file["windows"], context),
     }
 
 
@@ -80,7 +80,7 @@ def merged_metadata(
     """Return a committed clip's metadata with what a stage turned on later adds."""
     added = annotation_fields(clip, context)
     windows = committed.get("windows", [])
-    added.update(caption_fields(clip, windows, context.captioning_algorithm))
+    added.update(caption_fields(clip, windows, context))
     done = committed.get("stages", {})
     decided = context.missing_stages(done) & DECISION_STAGES
     # A fingerprint that stands stays: what it covers was not done again.

@@ -28,7 +28,8 @@ class ClipOutput(Section):
     upload_cds_parquet: bool = False
     """Write parquet files for Cosmos Dataset Search."""
     generate_cosmos_predict_dataset: Literal["disable", "predict2"] = "disable"
-    """Write a ready-to-train dataset of caption windows."""
+    """Write a dataset as Cosmos-Predict2 takes it: each captioned window as a video and a text; the
+    embeddings of the texts are left to its own tools."""
     write_all_caption_json: bool = True
     """Write ``v0/all_window_captions.json`` when there are captions."""
 
@@ -51,9 +52,4 @@ class ClipOutput(Section):
         ):
             if getattr(self, name):
                 return f"{name}=true is not built yet; one JSON per clip is written to metas/v0"
-        if self.generate_cosmos_predict_dataset != "disable":
-            return (
-                f"generate_cosmos_predict_dataset={self.generate_cosmos_predict_dataset} is not "
-                "built yet; leave it at disable and use the shard pipeline"
-            )
         return None

@@ -28,7 +28,7 @@ LOOK_STAGES = frozenset(
     }
 )
 """Stages that need the clip's frames; the others only need its scores."""
-KEPT_ONLY_STAGES = frozenset({"previews", "embeddings", "captions"})
+KEPT_ONLY_STAGES = frozenset({"previews", "embeddings", "captions", "predict_dataset"})
 """Stages behind the filters: a rejected clip is never pending for them."""
 
 

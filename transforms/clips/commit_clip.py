@@ -9,6 +9,7 @@ from typing import Any
 from transforms.clips.clip_metadata import clip_metadata, merged_metadata
 from transforms.clips.embedding_files import stored_embedding_uri
 from transforms.clips.plan import Plan
+from transforms.clips.predict_dataset import write_predict_windows
 from transforms.clips.settle_clip import MadeClip, settle
 from transforms.clips.stored_clip import mp4_uri, other_mp4_uri
 from transforms.errors import CurateError
@@ -31,6 +32,8 @@ def commit_clip(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
         CurateError: The clip's file is gone, or the stored clip is not what it should be.
     """
     meta = _recommit(clip, plan, context) if clip.redone else _commit(clip, plan, context)
+    here = clip_path(Path(clip.scratch), clip.clip_id) if clip.scratch else None
+    write_predict_windows(meta, context, here, anew=not clip.redone)
     if clip.scratch:
         discard(Path(clip.scratch), clip.clip_id)
     return meta
@@ -43,7 +46,9 @@ def settle_committed(clip_id: str, context: RunContext) -> dict[str, Any]:
         NotFoundError: It is not committed.
         CurateError: Its mp4 is not the one its metadata describes.
     """
-    return settle(MadeClip(read_json(meta_uri(context.root, clip_id))), context.root)
+    meta = settle(MadeClip(read_json(meta_uri(context.root, clip_id))), context.root)
+    write_predict_windows(meta, context)
+    return meta
 
 
 def _commit(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:

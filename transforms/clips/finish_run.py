@@ -86,7 +86,12 @@ def _write_summary(
 ) -> None:
     if context.captioning_algorithm:
         scratch = scratch_here(context.scratch)
-        write_caption_files(context.root, scratch, all_captions=facts.all_captions)
+        write_caption_files(
+            context.root,
+            scratch,
+            all_captions=facts.all_captions,
+            quality_stats=context.caption_writing.stats,
+        )
     options = {
         "embedding_algorithm": facts.embedding_algorithm,
         "resolved": json.loads(facts.resolved),

@@ -78,13 +78,15 @@ def make_summary(
         sums: Of videos whose chunk records were read already, by relative path.
     """
     videos, distributions = _videos(root, sums or {})
+    totals = _totals(videos)
     for video in all_selected_videos(root):
         videos.setdefault(video.rel, {"source_video": video.uri, "processed": False})
     return {
         # Upstream keeps one key per video at the top; where a name collides, the later field wins
         # and the video stands under videos only.
         **videos,
-        **_totals(videos),
+        **totals,
+        **_output_rate(totals["total_output_tokens"], this_run["pipeline_run_time"]),
         **({"scores": score_summary(distributions)} if distributions else {}),
         "num_input_videos": this_run["num_input_videos"],
         "num_input_videos_selected": this_run["num_input_videos_selected"],
@@ -142,6 +144,12 @@ def sum_up(chunks: list[dict[str, Any]]) -> ChunkSums:
         "total_output_tokens": sum(chunk["total_output_tokens"] for chunk in chunks),
         "score_counts": add_distributions(chunk.get("score_counts", {}) for chunk in chunks),
     }
+
+
+def _output_rate(num_tokens: int, minutes: float) -> dict[str, float]:
+    # As upstream: left out where it is 0.
+    rate = round(num_tokens / (minutes * 60), 1) if minutes > 0 else 0.0
+    return {"output_tokens_per_s": rate} if rate else {}
 
 
 def _totals(videos: dict[str, dict[str, Any]]) -> dict[str, Any]:

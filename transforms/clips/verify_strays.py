@@ -17,6 +17,7 @@ from transforms.layout import (
     CLIPS,
     FILTERED_CLIPS,
     METAS,
+    PREDICT_DATASET,
     PREVIEWS,
     PROCESSED_CHUNKS,
     PROCESSED_VIDEOS,
@@ -53,11 +54,21 @@ def verify_strays(clips: VerifiedClips, failed_clips: Failures, watch: Watch) ->
                 # A pipe is listed as nothing: only what is a file goes.
                 removes = tuple(file for file in files if storage_for(file).exists(file))
                 yield Finding("clip", clip_id, uri, "no video was planned to give it", removes)
+    yield from _predict_windows(clips)
     yield from _records(clips)
     yield from verify_stray_embeddings(clips)
     for clip_id, (uri, _) in failed_clips.items():
         if packed(clip_id) not in clips.planned and not clips.unplanned:
             yield Finding("failure", clip_id, uri, "no video was planned to give it", (uri,))
+
+
+def _predict_windows(clips: VerifiedClips) -> Iterator[Finding]:
+    if clips.unplanned:
+        return
+    for pattern in (r"videos/" + _UUID + r"_\d+_\d+\.mp4", r"metas/" + _UUID + r"_\d+_\d+\.txt"):
+        for clip_id, uri in _clip_ids(join(clips.root, PREDICT_DATASET), pattern):
+            if packed(clip_id) not in clips.planned:
+                yield Finding("window", clip_id, uri, "no video was planned to give it", (uri,))
 
 
 def _clip_ids(folder: str, pattern: str) -> Iterator[tuple[str, str]]:

@@ -42,6 +42,21 @@ class FlagCounts(Document):
     """Nearly the caption of a neighbouring window."""
 
 
+class OwnFlagCounts(Document):
+    """Windows whose caption has a flag that only this program sets."""
+
+    flag_empty: Count = ours(unit="windows")
+    """Not one word."""
+    flag_truncated: Count = ours(unit="windows")
+    """Ends at the limit of tokens."""
+    flag_refusal: Count = ours(unit="windows")
+    """Begins with an excuse."""
+    flag_prompt_echo: Count = ours(unit="windows")
+    """Repeats its prompt."""
+    flag_wrong_language: Count = ours(unit="windows")
+    """In other letters than those of ``captioning_language``."""
+
+
 class CaptionStats(Document):
     """What became of the captions of some windows."""
 
@@ -52,9 +67,12 @@ class CaptionStats(Document):
     caption_failure_reason_counts: ReasonCounts = upstream()
     """Why some have no caption."""
     caption_quality_flags_evaluated_count: Count = upstream(unit="windows")
-    """Windows with a caption, whose flags were set."""
+    """Windows with a caption whose flags were set; without ``caption_quality_flags_enabled`` none
+    is."""
     caption_quality_flag_counts: FlagCounts = upstream()
     """How many have each flag."""
+    own_flag_counts: OwnFlagCounts = ours()
+    """How many have each flag of ours."""
     empty_caption_count: Count = upstream(unit="windows")
     """Captions without text."""
     sentinel_caption_count: Count = upstream(unit="windows")
@@ -65,7 +83,7 @@ class CaptionQuality(CaptionStats):
     """What became of all captions of an output."""
 
     pipeline: str = upstream()
-    """``split_video_pipeline``."""
+    """``split_video_pipeline``; ``recaption`` for captions made anew."""
     schema_version: SchemaVersion = ours()
     """Version of this format; upstream's is also 1."""
 

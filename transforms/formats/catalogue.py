@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from transforms.formats.annotations import AnnotationFailure, AnnotationSummary
 from transforms.formats.caption_stats import AllWindowCaptions, CaptionQuality
 from transforms.formats.chunk_record import ChunkRecord
 from transforms.formats.clip_meta import ClipMeta
@@ -35,6 +36,7 @@ _PLACEHOLDERS = {
     "rel": r"(?s:.+)",
     "stem": "|".join(STEMS),
     "version": r"[^/\s]+",
+    "name": r"[^/\s]+",
     "bin": r"resolution_[0-9a-z_]+/aspect_ratio_[0-9_]+/(?:frames|duration)_[0-9a-z_]+",
     "key": rf"{_UUID}(?:_\d+_\d+)?",
     "chunk": r"\d+",
@@ -87,6 +89,16 @@ FILE_KINDS = (
     FileKind("clip", "output", "clips/{uuid}.mp4"),
     FileKind("filtered_clip", "output", "filtered_clips/{uuid}.mp4"),
     FileKind("clip_meta", "output", "metas/{version}/{uuid}.json", ClipMeta),
+    FileKind(
+        "predict_video",
+        "output",
+        "cosmos_predict2_video2world_dataset/videos/{uuid}_{first}_{last}.mp4",
+    ),
+    FileKind(
+        "predict_text",
+        "output",
+        "cosmos_predict2_video2world_dataset/metas/{uuid}_{first}_{last}.txt",
+    ),
     FileKind("preview", "output", "previews/{uuid}/{first}_{last}.webp"),
     FileKind("embedding", "output", "{stem}/{uuid}.pickle"),
     FileKind("embedding_table", "output", "{stem}_parquet/{uuid}_{chunk}.parquet"),
@@ -106,6 +118,23 @@ FILE_KINDS = (
         "all_window_captions", "output", "{version}/all_window_captions.json", AllWindowCaptions
     ),
     FileKind("caption_quality", "output", "caption_quality_stats.json", CaptionQuality),
+    FileKind(
+        "caption_quality",
+        "output",
+        "annotations/{version}/caption_quality_stats.json",
+        CaptionQuality,
+    ),
+    FileKind(
+        "annotation_summary", "output", "annotations/{version}/summary.json", AnnotationSummary
+    ),
+    FileKind(
+        "annotation_failure",
+        "output",
+        "annotations/{version}/failures/{name}.json",
+        AnnotationFailure,
+    ),
+    FileKind("options", "output", "annotations/{version}/options.json", StoredOptions),
+    FileKind("lease", "output", ".work/{version}/lease.json", Lease),
     FileKind("performance_stats", "output", "performance_stats_{n}.json", PerformanceStats),
     FileKind("options", "output", "runs/options.json", StoredOptions),
     FileKind("current_run", "output", "runs/current.json", CurrentRun),

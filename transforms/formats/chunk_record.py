@@ -67,7 +67,7 @@ class ChunkRecord(ClipCounters):
     caption_quality_stats: CaptionStats = upstream(when="captions were made")
     """What became of the captions of kept clips."""
     all_windows_enhanced_caption: Captions = upstream()
-    """Rewritten captions of windows; empty, because captions are not rewritten yet."""
+    """Rewritten captions of kept clips; empty without any."""
     num_clips_failed: Count = ours(unit="clips")
     """Failed clips."""
     failed_clips: list[FailedClip] = ours()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, JsonValue
 
 from transforms.formats.document import (
     ClipStage,
@@ -51,13 +51,14 @@ class CaptionWindow(Document):
     """Frames of the clip that get one caption.
 
     With captions also ``{captioning_algorithm}_caption`` (text, where there is one),
-    ``{captioning_algorithm}_prompt_tokens`` and ``{captioning_algorithm}_output_tokens``.
+    ``{captioning_algorithm}_prompt_tokens`` and ``{captioning_algorithm}_output_tokens``; with
+    enhance_captions also ``{enhance_captions_lm_variant}_enhanced_caption``.
     """
 
     model_config = ConfigDict(
         extra="allow",
         json_schema_extra={
-            "x-other-names": ["captions were made", "Caption and tokens, as said above."]
+            "x-other-names": ["captions were made", "Captions and tokens, as said above."]
         },
     )
     __pydantic_extra__: dict[str, str | int]
@@ -82,6 +83,28 @@ class CaptionWindow(Document):
     """Whether the caption says the same over and over; null without a caption."""
     flag_near_duplicate: bool | None = upstream(when=_ASKED)
     """Whether a neighbouring window has nearly the same caption; null without a caption."""
+    flag_empty: bool | None = ours(when=_ASKED)
+    """Whether the caption has not one word; null as for the others."""
+    flag_truncated: bool | None = ours(when=_ASKED)
+    """Whether the caption ends at the limit of tokens."""
+    flag_refusal: bool | None = ours(when=_ASKED)
+    """Whether the caption begins with an excuse in English, such as "I'm sorry"."""
+    flag_prompt_echo: bool | None = ours(when=_ASKED)
+    """Whether eight words in a row of the caption stand in its prompt, too."""
+    flag_wrong_language: bool | None = ours(when=_ASKED)
+    """Whether less than half of the letters are of ``captioning_language``; null without that."""
+    caption_json: JsonValue = ours(
+        when="captioning_json_schema is given and the window has a caption"
+    )
+    """The caption as a value that fits the schema; the text is the same in one line."""
+    second_pass_failure_message: str = ours(when="a second pass was of no use")
+    """Why; the caption is that of the first pass."""
+    enhancement_prompt_tokens: Count = ours(unit="tokens", when="the caption was to be rewritten")
+    """Tokens given to the text model; not in the clip's sums."""
+    enhancement_output_tokens: Count = ours(unit="tokens", when="the caption was to be rewritten")
+    """Tokens the text model wrote."""
+    enhancement_failure_message: str = ours(when="rewriting the caption failed")
+    """The error, for people; the caption stays as it is."""
 
 
 class FilterWindow(Document):
@@ -180,7 +203,7 @@ class ClipMeta(Document):
     num_caption_windows: Count = upstream(unit="windows", when="captions were made")
     """Windows with a caption."""
     caption_quality_flags_enabled: bool = upstream(when="captions were made")
-    """Whether the windows' flags were set: always."""
+    """Whether the windows' flags were set; else they are null."""
     total_prompt_tokens: Count = upstream(unit="tokens")
     """Tokens given to the caption model."""
     total_output_tokens: Count = upstream(unit="tokens")

@@ -43,6 +43,7 @@ ClipStage = Literal[
     "previews",
     "embeddings",
     "captions",
+    "predict_dataset",
 ]
 """Names in ``stages``: what a clip has been through."""
 

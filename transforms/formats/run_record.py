@@ -34,7 +34,7 @@ class StoredOptions(Document):
     """Options of an output, written before any work and compared by every later run."""
 
     pipeline: str = ours()
-    """``split`` or ``curate``."""
+    """``split`` or ``curate``; ``recaption`` for a version of the annotations."""
     options: dict[str, JsonValue] = ours()
     """Every option with its value, defaults included; docs/options.md lists them."""
     resolved: dict[str, AutoChoice] = ours()

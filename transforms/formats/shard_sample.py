@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import JsonValue
+
 from transforms.formats.clip_meta import ClipMeta
 from transforms.formats.document import ours
 
@@ -27,3 +29,7 @@ class ShardSample(ClipMeta):
     """Why the window's packets could not be copied, for example ``no_keyframe_at_start``."""
     caption: str = ours(when="the window has a caption of captioning_algorithm")
     """The caption of the frames the sample holds."""
+    enhanced_caption: str = ours(when="the window has a rewritten caption")
+    """That caption as a text model rewrote it."""
+    caption_json: JsonValue = ours(when="the window has a caption as JSON")
+    """That caption as JSON, as in the window."""

@@ -97,6 +97,9 @@ class Summary(Document):
     """Tokens given to the caption model."""
     total_output_tokens: Count = upstream(unit="tokens")
     """Tokens the caption model wrote."""
+    output_tokens_per_s: float = upstream(unit="tokens per second", when="it is not 0")
+    """As upstream counts: ``total_output_tokens`` of all runs over the time of the last run. Behind
+    a run that only added to an output that is too much; the console tells that run's own."""
     total_num_clips_filtered_by_motion: Count = upstream(unit="clips")
     """Rejected by the motion filter."""
     total_num_clips_filtered_by_aesthetic: Count = upstream(unit="clips")

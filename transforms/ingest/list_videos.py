@@ -60,7 +60,8 @@ class VideoInput(Section):
     id_root: str | None = None
     """Make ids as if the input lay at this path, so that moved or copied data keeps its ids."""
     limit: int = option(0, unit="videos", ge=0)
-    """Most videos to select, 0 = all; videos already done do not count."""
+    """Most videos to select, 0 = all; videos already done do not count. Of ``recaption``: most
+    clips, those with the smallest ids; clips already done count."""
 
     def anywhere(self) -> VideoInput:
         """Return the same input by paths that do not depend on the folder a process works in."""

@@ -70,6 +70,17 @@ class CutJob:
 
 
 @dataclass(frozen=True, slots=True)
+class LookJob:
+    """Finished clips, whatever made them, that are to be looked at."""
+
+    job_id: str
+    """Unique among the open jobs of a pool."""
+    clips: tuple[JobClip, ...]
+    """All of them to look at. Ids are unique."""
+    look: LookSettings
+
+
+@dataclass(frozen=True, slots=True)
 class ClipReport:
     """What became of one clip. No file and no failure: the span has no frames."""
 
@@ -213,10 +224,10 @@ class Unusable:
     message: str
 
 
-PoolJob = CutJob | IndexJob | FramesJob
+PoolJob = CutJob | LookJob | IndexJob | FramesJob
 """Jobs of a pool: several at a time."""
 Job = PoolJob | ProbeJob | StretchJob
-JOBS = (CutJob, IndexJob, FramesJob, ProbeJob, StretchJob)
+JOBS = (CutJob, LookJob, IndexJob, FramesJob, ProbeJob, StretchJob)
 LastMessage = JobDone | IndexReport | FramesReport | ProbeReport
 LAST_MESSAGES = (JobDone, IndexReport, FramesReport, ProbeReport)
 """What ends the answer to a job."""

@@ -21,6 +21,7 @@ from transforms.media.child_messages import (
     Job,
     JobClip,
     JobDone,
+    LookJob,
     Message,
     Part,
     Tick,
@@ -86,13 +87,13 @@ class Worker:
     def run(self, job: Job) -> None:
         """Do the job.
 
-        Cutting emits a ``ClipReport`` for every clip but the skipped ones, then ``JobDone``;
-        every other job emits its one report.
+        Cutting and looking emit a ``ClipReport`` for every clip but the skipped ones, then
+        ``JobDone``; every other job emits its one report.
 
         Raises:
             MemoryError: There is too little memory; the job was not ended.
         """
-        if isinstance(job, CutJob):
+        if isinstance(job, CutJob | LookJob):
             self._run_cut(job)
             return
         if isinstance(job, IndexJob | FramesJob):
@@ -105,13 +106,14 @@ class Worker:
         self._begin("wait")
         self._emit(report)
 
-    def _run_cut(self, job: CutJob) -> None:
+    def _run_cut(self, job: CutJob | LookJob) -> None:
         self._counters = DecodeCounters()
         self._seconds, self._details = {}, {}
         self._begin("wait")
         with slot(while_waiting=self._tick_now_and_then):
             self._look_at_finished(job)
-            self._cut(job)
+            if isinstance(job, CutJob):
+                self._cut(job)
         self._begin("wait")
         self._details["cut_decode"] = self._counters.seconds
         done = JobDone(job.job_id, self._counters.num_decoded, self._seconds, self._details)
@@ -146,9 +148,11 @@ class Worker:
             self._last_tick = now
             self._emit(self.progress())
 
-    def _look_at_finished(self, job: CutJob) -> None:
+    def _look_at_finished(self, job: CutJob | LookJob) -> None:
         for clip in job.clips:
             if clip.action == "look" and clip.path:
+                self._begin("look", clip.clip_id)
+                faults.strike(clip.clip_id)
                 span = clip.source_span_pts
                 self._look(job, FinishedClip(clip.clip_id, Path(clip.path), span, clip.made_by))
 
@@ -246,7 +250,7 @@ class Worker:
             )
             self._look(job, finished)
 
-    def _look(self, job: CutJob, finished: FinishedClip) -> None:
+    def _look(self, job: CutJob | LookJob, finished: FinishedClip) -> None:
         self._begin("look", finished.clip_id)
         previews = preview_folder(self._scratch, finished.clip_id)
         try:
@@ -289,7 +293,11 @@ class Worker:
         )
 
     def _report_failure(
-        self, job: CutJob, clip_id: str, stage: Literal["cut", "look"], error: MediaError
+        self,
+        job: CutJob | LookJob,
+        clip_id: str,
+        stage: Literal["cut", "look"],
+        error: MediaError,
     ) -> None:
         raise_if_out_of_memory(error)
         failure = Failure(stage, error.reason, error.message)

@@ -19,13 +19,14 @@ from transforms.media.child_messages import (
     CutJob,
     JobClip,
     JobDone,
+    LookJob,
     PoolJob,
     PoolReport,
 )
 from transforms.media.clip_files import discard, has_room
 from transforms.media.job_attempts import run_job
 
-__all__ = ["ChildPool", "ClipReport", "CutJob", "JobClip", "JobDone"]
+__all__ = ["ChildPool", "ClipReport", "CutJob", "JobClip", "JobDone", "LookJob"]
 
 _POLL_SECONDS = 1.0
 

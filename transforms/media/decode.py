@@ -171,9 +171,9 @@ def _frames_from(opened: _Source, index: PacketIndex, *, keyframe: int) -> Gener
             stream.codec_context.options = {"skip_loop_filter": "noref"}
         try:
             for packet in _packets(container, stream, index, keyframe=keyframe):
-                started = time.process_time()
+                started = time.thread_time()
                 frames = stream.codec_context.decode(packet)
-                counters.seconds += time.process_time() - started
+                counters.seconds += time.thread_time() - started
                 for frame in frames:
                     counters.num_decoded += 1
                     yield frame

@@ -17,6 +17,7 @@ from transforms.media.child_messages import (
     JobClip,
     JobDone,
     LastMessage,
+    LookJob,
     Message,
     PoolJob,
     PoolReport,
@@ -42,7 +43,7 @@ def run_job(job: PoolJob, attempt: Attempt) -> Iterator[PoolReport]:
     Raises:
         CurateError: No child can work here.
     """
-    if isinstance(job, CutJob):
+    if isinstance(job, CutJob | LookJob):
         yield from _run_cut(job, attempt)
         return
     try:
@@ -75,13 +76,13 @@ def answer(job: Job, attempt: Attempt) -> LastMessage:
                 raise
 
 
-def _run_cut(job: CutJob, attempt: Attempt) -> Iterator[ClipReport | JobDone]:
+def _run_cut(job: CutJob | LookJob, attempt: Attempt) -> Iterator[ClipReport | JobDone]:
     """Yield a report for every clip of the job but the skipped ones, then ``JobDone``.
 
     When the child ends, the job goes on in a new one behind the last clip reported. The clip that
     was being worked on is tried once more; a clip that ends its child twice is reported as failed
-    (stage ``cut``, reason ``crash``, ``hang`` or ``memory``) and left out. So is every clip left
-    when the child ends twice before it has come to one.
+    (stage ``cut``, or ``look`` in a job that only looks; reason ``crash``, ``hang`` or ``memory``)
+    and left out. So is every clip left when the child ends twice before it has come to one.
 
     Raises:
         CurateError: No child can work here.
@@ -123,8 +124,13 @@ def _given_up(left: dict[str, JobClip], suspect: str | None, num_lost: int) -> l
 
 
 def _failed(
-    job: CutJob, clip_id: str, suspect: str | None, tick: Tick, error: ChildEndedError
+    job: CutJob | LookJob, clip_id: str, suspect: str | None, tick: Tick, error: ChildEndedError
 ) -> ClipReport:
+    if isinstance(job, LookJob):
+        what = f"clip {clip_id} could not be looked at, twice (part: {tick.part})"
+        return ClipReport(
+            job.job_id, clip_id, failure=Failure("look", error.reason, f"{what}: {error}")
+        )
     if suspect is None:
         what = f"{job.source} could not be cut, twice (part: {tick.part})"
     elif clip_id == suspect:

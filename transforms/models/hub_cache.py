@@ -26,7 +26,7 @@ def cached_snapshot(hub_id: str, revision: str | None = None) -> Path | None:
         hub_id: ``owner/name``.
         revision: A commit, or the name of a branch or tag; None: ``main``.
     """
-    repository = _repository(hub_id)
+    repository = repository_folder(hub_id)
     reference = repository / "refs" / (revision or MAIN)
     commit = revision or MAIN
     if reference.is_file():
@@ -37,9 +37,10 @@ def cached_snapshot(hub_id: str, revision: str | None = None) -> Path | None:
 
 def cached_commits(hub_id: str) -> list[str]:
     """Return the commits of a repository that the cache has files of."""
-    snapshots = _repository(hub_id) / "snapshots"
+    snapshots = repository_folder(hub_id) / "snapshots"
     return sorted(path.name for path in snapshots.iterdir()) if snapshots.is_dir() else []
 
 
-def _repository(hub_id: str) -> Path:
+def repository_folder(hub_id: str) -> Path:
+    """Return the folder of one repository in the cache."""
     return cache_folder() / f"models--{hub_id.replace('/', '--')}"

@@ -41,26 +41,50 @@ def mirrored(uri: str) -> Path | None:
     Raises:
         PreflightError: The store or the local folder cannot be used.
     """
+    folder = mirror_of(uri)
     try:
-        found = list(storage_for(uri).list(uri))
+        found = _listed(uri)
         if not found:
             return None
-        folder = mirror_folder() / hashlib.sha256(uri.encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             _copy(uri, found, folder)
     except StorageError as error:
-        raise PreflightError(
-            f"model_weights_path={uri}: cannot be read: {error}; correct the address or the "
-            "credentials"
-        ) from error
+        raise _unreadable(uri, error) from error
     except OSError as error:
         raise PreflightError(
             f"{mirror_folder()}: {error.strerror or error}, so {uri} cannot be copied there; make "
             f"room, or name another folder with {VARIABLE}"
         ) from error
     return folder
+
+
+def mirror_of(uri: str) -> Path:
+    """Return where the copy of a folder lies, or will lie."""
+    return mirror_folder() / hashlib.sha256(uri.encode()).hexdigest()[:16]
+
+
+def store_names(uri: str) -> set[str]:
+    """Return the names of all files below a folder of a store.
+
+    Raises:
+        PreflightError: It cannot be listed.
+    """
+    try:
+        return {relative(one.uri, uri) for one in _listed(uri)}
+    except StorageError as error:
+        raise _unreadable(uri, error) from error
+
+
+def _listed(uri: str) -> list[ObjectStat]:
+    return list(storage_for(uri).list(uri))
+
+
+def _unreadable(uri: str, error: StorageError) -> PreflightError:
+    return PreflightError(
+        f"model_weights_path={uri}: cannot be read: {error}; correct the address or the credentials"
+    )
 
 
 def _copy(uri: str, found: list[ObjectStat], folder: Path) -> None:

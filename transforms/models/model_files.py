@@ -15,8 +15,10 @@ class ModelFiles(Section):
     title: ClassVar[str] = "Model files"
 
     model_weights_path: str = option(_PLACEHOLDER)
-    """Folder with the files of models, at its top or below their names on the hub. Upstream's
-    default, a placeholder, means none: files come from installed packages and the hub."""
+    """Folder, here or in a store (s3://, gs://: copied to this machine once), with the files of
+    models below their names on the hub (owner/name), as `models pull` makes it. Upstream's default,
+    a placeholder, means none. What is not there is looked for in installed packages and in the
+    hub's cache on this machine."""
 
     trust_remote_code: bool = option(False)
     """Whether Python code that lies with a model's weights may run; some models need it."""

@@ -9,6 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+COMMIT_FILE = ".beam-curate-commit"
+"""Holds the commit that a pull brought into a folder."""
+UNFINISHED = f"{COMMIT_FILE}-unfinished"
+"""Lies there while a pull into a store goes on."""
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 _INDEXES = ("*.safetensors.index.json", "*.bin.index.json")
 
@@ -20,6 +24,8 @@ def problem_of(folder: Path, files: Iterable[str] = ()) -> str | None:
         folder: The folder.
         files: Names and patterns of the files of this model; a name must be there.
     """
+    if (folder / UNFINISHED).is_file():
+        return "a pull into it was not finished"
     names = [name for name in files if not any(mark in name for mark in "*?[")]
     missing = [name for name in [*names, *_indexed(folder)] if not (folder / name).is_file()]
     if missing:
@@ -31,6 +37,12 @@ def problem_of(folder: Path, files: Iterable[str] = ()) -> str | None:
         return f"no weights ({', '.join(_WEIGHTS)})"
     cut = next((path for path in _matching(folder, ["*.safetensors"]) if _is_cut(path)), None)
     return f"{cut.name} is damaged or cut off" if cut else None
+
+
+def commit_of(folder: Path) -> str | None:
+    """Return the commit on the hub that a folder was pulled at; None: not known."""
+    noted = folder / COMMIT_FILE
+    return noted.read_text(encoding="utf-8").strip() if noted.is_file() else None
 
 
 def _indexed(folder: Path) -> list[str]:

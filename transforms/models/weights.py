@@ -11,10 +11,11 @@ from transforms.models import transnetv2_weights
 from transforms.models.catalogue import find_entry
 from transforms.models.catalogue_entry import Entry, Task
 from transforms.models.hub_cache import MAIN, cache_folder, cached_commits, cached_snapshot
-from transforms.models.mirror import mirrored
-from transforms.models.weight_files import problem_of
+from transforms.models.mirror import mirror_of, mirrored, store_names
+from transforms.models.weight_files import UNFINISHED, commit_of, problem_of
 from transforms.storage.uris import join, scheme_of
 
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -55,17 +56,20 @@ def locate_weights(
     model_weights_path: str | None = None,
     revision: str | None = None,
     task: Task | None = None,
+    may_copy: bool = True,
 ) -> FoundWeights:
     """Return where a model's files are: a folder that is named, a package, the hub's cache.
 
     Args:
         name: A name of the catalogue, a hub id, a local folder, or a folder of a store.
         model_weights_path: Folder, here or in a store (``s3://``, ``gs://``: it is copied to this
-            machine once), that holds the files below the model's hub id, or at its top. What is
-            not there is looked for elsewhere.
+            machine once), that holds the files below the model's hub id; a model that is one file
+            may lie at its top. What is not there is looked for elsewhere.
         revision: Commit, branch or tag; None: the catalogue's commit, for others ``main``. A
-            folder may hold any.
+            folder may hold any, unless it was pulled at another commit than the one given.
         task: What the model is for, where names mean several.
+        may_copy: Whether a folder of a store is copied here; else a folder that need not be there
+            yet is returned for it.
 
     Raises:
         UsageError: The name cannot be one of a model.
@@ -77,7 +81,7 @@ def locate_weights(
     hub_id = found.hub_id if found else name
     if hub_id is None:
         raise UsageError(f"{name} is a served model: it has no files")
-    if not _HUB_ID.fullmatch(hub_id):
+    if not is_hub_id(hub_id):
         raise UsageError(
             f"{name}: no model of the catalogue (python -m beam_pipeline models list), no hub id "
             "(owner/name) and no folder; correct the name"
@@ -85,13 +89,18 @@ def locate_weights(
     wanted = revision or (found.revision if found else None)
     looked: list[str] = []
     where = (
-        _in_folder(hub_id, found, model_weights_path, looked)
+        _in_folder(_Wanted(hub_id, found, revision, may_copy), model_weights_path, looked)
         or _in_package(found)
         or _in_cache(hub_id, found, wanted, looked)
     )
     if where is None:
         raise PreflightError(_missing(name, revision, looked))
     return where
+
+
+def is_hub_id(name: str) -> bool:
+    """Return whether a name has the form of a repository's on the hub."""
+    return bool(_HUB_ID.fullmatch(name))
 
 
 def _is_place(name: str) -> bool:
@@ -112,26 +121,59 @@ def _in_place(name: str) -> FoundWeights:
     return FoundWeights(folder, f"folder {name}")
 
 
-def _in_folder(
-    hub_id: str, found: Entry | None, root: str | None, looked: list[str]
-) -> FoundWeights | None:
+@dataclass(frozen=True)
+class _Wanted:
+    """What is looked for in a folder."""
+
+    hub_id: str
+    found: Entry | None
+    revision: str | None
+    may_copy: bool
+
+    @property
+    def one_file(self) -> str | None:
+        """Return the name of a model's file where it has but one, None for others."""
+        names = self.found.files if self.found else ()
+        return names[0] if len(names) == 1 and "*" not in names[0] else None
+
+
+def _in_folder(wanted: _Wanted, root: str | None, looked: list[str]) -> FoundWeights | None:
     if root is None:
         return None
     if scheme_of(root):
-        uri = join(root, hub_id)
-        copy = mirrored(uri)
-        folders = [copy] if copy else []
+        return _in_store(wanted, root, looked)
+    top = Path(root).expanduser()
+    own = top / wanted.hub_id
+    # Another model's config.json may lie at the top.
+    at_top = wanted.one_file and not own.is_dir() and (top / wanted.one_file).is_file()
+    return _whole(wanted, top if at_top else own, root, looked)
+
+
+def _in_store(wanted: _Wanted, root: str, looked: list[str]) -> FoundWeights | None:
+    uri = join(root, wanted.hub_id)
+    if wanted.may_copy:
+        return _whole(wanted, mirrored(uri), root, looked)
+    names = store_names(uri)
+    if not names or UNFINISHED in names:
+        what = "a pull into it was not finished" if names else "is not there"
+        looked.append(f"model_weights_path={root} ({wanted.hub_id} {what})")
+        return None
+    folder = mirror_of(uri)
+    return FoundWeights(_handed(folder, wanted.found), f"model_weights_path={root}")
+
+
+def _whole(
+    wanted: _Wanted, folder: Path | None, root: str, looked: list[str]
+) -> FoundWeights | None:
+    if folder is None or not folder.is_dir():
+        problem: str | None = f"{wanted.hub_id} is not there"
+    elif problem := problem_of(folder, wanted.found.files if wanted.found else ()):
+        problem = f"{wanted.hub_id}: {problem}"
     else:
-        top = Path(root).expanduser()
-        folders = [folder for folder in (top / hub_id, top) if folder.is_dir()]
-    files = found.files if found else ()
-    problem = f"{hub_id} is not there"
-    for folder in folders:
-        lack = problem_of(folder, files)
-        if lack is None:
-            return FoundWeights(_handed(folder, found), f"model_weights_path={root}")
-        if folder.name == hub_id.rsplit("/", 1)[-1] or scheme_of(root):
-            problem = f"{hub_id}: {lack}"
+        commit = commit_of(folder)
+        if commit in (None, wanted.revision) or not _COMMIT.fullmatch(wanted.revision or ""):
+            return FoundWeights(_handed(folder, wanted.found), f"model_weights_path={root}", commit)
+        problem = f"{wanted.hub_id} is commit {commit}"
     looked.append(f"model_weights_path={root} ({problem})")
     return None
 
@@ -159,10 +201,8 @@ def _in_cache(
 
 
 def _handed(folder: Path, found: Entry | None) -> Path:
-    """Return the one file of a model that is no more than a file, else the folder."""
-    if found is not None and found.task == "shots":
-        return folder / found.files[0]
-    return folder
+    """Return the file of TransNetV2, else the folder."""
+    return folder / found.files[0] if found is not None and found.task == "shots" else folder
 
 
 def _missing(name: str, revision: str | None, looked: list[str]) -> str:

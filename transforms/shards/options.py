@@ -19,11 +19,13 @@ class Sharding(Section):
     title: ClassVar[str] = "Shards"
 
     input_clip_path: str | None = None
-    """Output root of ``split`` to read clips and metadata from; ``curate`` fills it in."""
+    """Output root of ``split`` to read clips and metadata from; ``curate`` fills it in.
+    ``recaption`` writes the new metadata there, too."""
     output_dataset_path: str | None = None
     """Dataset root; the shards lie below it in a folder named after ``annotation_version``."""
     annotation_version: str = option("v0", min_length=1, pattern=r"^[^/\s]+$")
-    """Which metadata is read (``metas/VERSION``), and the folder of the dataset."""
+    """Which metadata is read (``metas/VERSION``), and the folder of the dataset. ``recaption``
+    writes this version: v1 unless another one is named."""
     input_semantic_dedup_path: str | None = None
     """Output root of ``dedup``; clips that it found to be duplicates are left out."""
     input_semantic_dedup_s3_profile_name: str = "default"

@@ -112,9 +112,7 @@ def sample_json(
     }
     if reencoded is not None:
         content["reencoded_because"] = reencoded
-    caption = _caption(meta, (first, last), captioning_algorithm)
-    if caption is not None:
-        content["caption"] = caption
+    content |= _captions(meta, (first, last), captioning_algorithm)
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -124,11 +122,19 @@ def _made_by(sample: Sample, reencoded: str | None) -> str:
     return "packets" if reencoded is None else "encode"
 
 
-def _caption(meta: Mapping[str, Any], frames: tuple[int, int], algorithm: str) -> str | None:
+def _captions(meta: Mapping[str, Any], frames: tuple[int, int], algorithm: str) -> dict[str, Any]:
+    """Return what the metadata says in words about a window, as fields of the sample."""
     for window in meta.get("windows") or ():
-        if (window.get("start_frame"), window.get("end_frame")) == frames:
-            return window.get(f"{algorithm}_caption")
-    return None
+        if (window.get("start_frame"), window.get("end_frame")) != frames:
+            continue
+        enhanced = (text for name, text in window.items() if name.endswith("_enhanced_caption"))
+        fields = {
+            "caption": window.get(f"{algorithm}_caption"),
+            "enhanced_caption": next(enhanced, None),
+            "caption_json": window.get("caption_json"),
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+    return {}
 
 
 def _whole_clip(

@@ -23,7 +23,8 @@ class Splitting(Section):
     fixed_stride_split_duration: float = option(10, unit="seconds", gt=0)
     """Length of a clip, and the step from one clip to the next."""
     fixed_stride_min_clip_length_s: float = option(2.0, unit="seconds", ge=0)
-    """A shorter last piece is dropped."""
+    """A shorter last piece is dropped. Not given, and with a stride of a day or more over the
+    ``clips`` folder of an earlier output, 0: no clip of it is lost."""
     limit_clips: int = option(0, unit="clips", ge=0)
     """Most clips per video (its first ones), 0 = all."""
 

@@ -127,6 +127,27 @@ class GcsStorage:
         with contextlib.suppress(NotFoundError), named_errors(uri):
             self._blob(uri).delete(**self._patience.options)
 
+    def delete_if(self, uri: str, version: str) -> bool:
+        """Remove the object if it still has the generation ``version``: the store decides.
+
+        It is looked at before, as stand-ins for Google's store pass over the condition.
+        """
+        from google.api_core.exceptions import PreconditionFailed  # noqa: PLC0415
+
+        try:
+            if self.stat(uri).version != version:
+                return False
+            with named_errors(uri):
+                try:
+                    self._blob(uri).delete(
+                        if_generation_match=int(version), **self._patience.options
+                    )
+                except PreconditionFailed:
+                    return False
+        except NotFoundError:
+            return False
+        return True
+
     def delete_many(self, uris: Iterable[str]) -> None:
         """Remove the objects, one after the other: a batch may fail in part."""
         for uri in uris:

@@ -108,6 +108,13 @@ class Storage(Protocol):
         """Remove the object; nothing happens if there is none."""
         ...
 
+    def delete_if(self, uri: str, version: str) -> bool:
+        """Remove the object if it still has ``version``; return whether it had, as far as known.
+
+        Sent again after a failure, it never meets what another writer has put there since.
+        """
+        ...
+
     def delete_many(self, uris: Iterable[str]) -> None:
         """Remove many objects, in as few requests as the store allows.
 

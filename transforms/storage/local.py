@@ -111,6 +111,14 @@ class LocalStorage:
         with _named_errors(uri), contextlib.suppress(FileNotFoundError):
             os.unlink(uri)
 
+    def delete_if(self, uri: str, version: str) -> bool:
+        """Remove the file if it still has ``version``; a lock on this machine orders writers."""
+        with machine_lock("replace:" + uri):
+            if not os.path.exists(uri) or self.stat(uri).version != version:
+                return False
+            self.delete(uri)
+        return True
+
     def delete_many(self, uris: Iterable[str]) -> None:
         """Remove the files, one after the other."""
         for uri in uris:

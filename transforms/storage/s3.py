@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from transforms.storage.block_reader import BlockReader
-from transforms.storage.interface import NotFoundError, ObjectStat, ProblemHandler, StorageError
+from transforms.storage.interface import (
+    NotFoundError,
+    ObjectStat,
+    ProblemHandler,
+    StorageError,
+    StoreAwayError,
+)
 from transforms.storage.local import TEMPORARY_PREFIX
 from transforms.storage.routes import StorageRoute
 from transforms.storage.s3_body import PinnedObject, download, read_whole, told, wait_after
@@ -137,6 +143,29 @@ class S3Storage:
         with self._errors(uri):
             self._client.delete_object(**_where(uri))
 
+    def delete_if(self, uri: str, version: str) -> bool:
+        """Remove the object if it still has the ETag ``version``.
+
+        Some stores pass over the condition: so each attempt is sent once, and the version is asked
+        for just before.
+        """
+        problem: StoreAwayError | None = None
+        for attempt in range(_DELETE_ATTEMPTS):
+            if attempt:
+                wait_after(attempt)
+            try:
+                if self.stat(uri).version != version:
+                    return False
+                with self._errors(uri):
+                    return self._deleted(uri, version)
+            except NotFoundError:
+                # By an attempt before, perhaps, whose answer was lost.
+                return attempt > 0
+            except StoreAwayError as error:
+                problem = error
+        assert problem is not None
+        raise problem
+
     def delete_many(self, uris: Iterable[str]) -> None:
         """Remove objects, a thousand per request; the store takes those of one in any order."""
         waiting = iter(uris)
@@ -196,6 +225,21 @@ class S3Storage:
         source = f"{uri}: {data}" if isinstance(data, Path) else uri
         with self._errors(uri), file_errors(source):
             return Upload(self._client, *bucket_and_key(uri), condition).store(data)
+
+    def _deleted(self, uri: str, version: str) -> bool:
+        from botocore.exceptions import ClientError  # noqa: PLC0415
+
+        client = client_for(self._route, hasty=True, once=True)
+        try:
+            client.delete_object(**_where(uri), IfMatch=version)
+        except ClientError as error:
+            if http_status(error) == 412:
+                return False
+            if http_status(error) != 501:
+                raise
+            # The store knows no condition here.
+            client.delete_object(**_where(uri))
+        return True
 
     def _delete(self, bucket: str, uris: Sequence[str]) -> None:
         keys = [bucket_and_key(uri)[1] for uri in uris]

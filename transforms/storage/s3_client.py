@@ -29,27 +29,29 @@ MAX_CONNECTIONS = 32
 _making = threading.Lock()
 
 
-def client_for(route: StorageRoute, *, hasty: bool = False) -> Any:
+def client_for(route: StorageRoute, *, hasty: bool = False, once: bool = False) -> Any:
     """Return the client of the route's profile.
 
     Args:
         route: The route.
         hasty: Whether a request gives up after about half a minute, to tell people early.
+        once: Whether no request is ever sent a second time.
 
     Raises:
         PreflightError: There is no such profile, or its credentials file cannot be read.
     """
     # A client that a forked process inherits would share its connections.
     with _making:
-        return _client(route.profile, file_of(route), hasty, os.getpid())
+        return _client(route.profile, file_of(route), hasty, once, os.getpid())
 
 
 @functools.cache
-def _client(profile: str, credentials_file: str | None, hasty: bool, _pid: int) -> Any:
-    return make_client(resolve(StorageRoute("", profile, credentials_file)), hasty=hasty)
+def _client(profile: str, credentials_file: str | None, hasty: bool, once: bool, _pid: int) -> Any:
+    access = resolve(StorageRoute("", profile, credentials_file))
+    return make_client(access, hasty=hasty, once=once)
 
 
-def make_client(access: S3Access, *, hasty: bool = False) -> Any:
+def make_client(access: S3Access, *, hasty: bool = False, once: bool = False) -> Any:
     """Return a new client.
 
     Addresses are path style where an endpoint is given (boto3 sees to that, also for
@@ -62,7 +64,7 @@ def make_client(access: S3Access, *, hasty: bool = False) -> Any:
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-    attempts = HASTY_ATTEMPTS if hasty else MAX_ATTEMPTS
+    attempts = 1 if once else HASTY_ATTEMPTS if hasty else MAX_ATTEMPTS
     config = Config(
         signature_version="s3v4",
         connect_timeout=HASTY_CONNECT_SECONDS if hasty else CONNECT_SECONDS,

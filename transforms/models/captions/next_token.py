@@ -42,7 +42,7 @@ def next_token_rules(
     rules = LogitsProcessorList([_Penalties(sampling, prompt_mask)])
     if sampling.temperature == 0:
         return rules
-    rules.append(TemperatureLogitsWarper(sampling.temperature))
+    rules.append(TemperatureLogitsWarper(float(sampling.temperature)))
     if sampling.min_p > 0:
         rules.append(MinPLogitsWarper(sampling.min_p))
     if sampling.top_k > 0:

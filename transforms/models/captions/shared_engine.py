@@ -10,7 +10,8 @@ from transforms.models.captions.engine import CaptionEngine, CaptionRequest
 from transforms.records import CaptionAnswer
 
 _lock = threading.Lock()
-_loaded: dict[Hashable, CaptionEngine] = {}
+_loaded: dict[str, tuple[Hashable, CaptionEngine]] = {}
+"""Role to (key, engine)."""
 _users = 0
 
 
@@ -24,10 +25,19 @@ class SharedEngine:
         key: The same for the same engine.
         load: Loads it.
         slots: Requests that it works on at the same time.
+        role: What for; of each role one engine is loaded.
     """
 
-    def __init__(self, key: Hashable, load: Callable[[], CaptionEngine], *, slots: int) -> None:
+    def __init__(
+        self,
+        key: Hashable,
+        load: Callable[[], CaptionEngine],
+        *,
+        slots: int,
+        role: str = "caption",
+    ) -> None:
         self.slots = slots
+        self._role = role
         self._key = key
         self._load = load
         self._engine()
@@ -41,11 +51,15 @@ class SharedEngine:
 
     def _engine(self) -> CaptionEngine:
         with _lock:
-            if self._key not in _loaded:
+            key, engine = _loaded.get(self._role, (None, None))
+            if engine is None or key != self._key:
                 # Two models at once might not fit.
-                _close_all()
-                _loaded[self._key] = self._load()
-            return _loaded[self._key]
+                if engine is not None:
+                    del _loaded[self._role]
+                    engine.close()
+                engine = self._load()
+                _loaded[self._role] = self._key, engine
+            return engine
 
 
 def use() -> None:
@@ -60,16 +74,15 @@ def release() -> None:
     global _users  # noqa: PLW0603 - as above
     with _lock:
         _users -= 1
-        if _users == 0:
-            _close_all()
+        left = list(_loaded.values()) if _users == 0 else []
+        if left:
+            _loaded.clear()
+    # Outside: an engine waits for its threads, and one of them may be about to ask another engine.
+    for _, engine in left:
+        engine.close()
 
 
 def num_loaded() -> int:
     """Return how many engines this process holds."""
     with _lock:
         return len(_loaded)
-
-
-def _close_all() -> None:
-    while _loaded:
-        _loaded.popitem()[1].close()

@@ -80,41 +80,50 @@ class TextEngine:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self._model: Any = model.to(self._device).eval()
         self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
-        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="text", daemon=True)
         self._thread.start()
 
     def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
-        """Begin a request."""
+        """Begin a request.
+
+        Raises:
+            RuntimeError: The engine is closed.
+        """
         asked = _Asked(request, Future())
-        self._waiting.put(asked)
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the text engine is closed")
+            self._waiting.put(asked)
         return asked.answer
 
     def close(self) -> None:
         """End the thread and free the model; what waits is cancelled."""
-        self._closed.set()
-        self._waiting.put(None)
+        with self._lock:
+            self._closed = True
+            # The last that comes: what stands before it is cancelled.
+            self._waiting.put(None)
         self._thread.join()
-        del self._model
+        self._model = None
         if self._device == "cuda":
             torch.cuda.empty_cache()
 
     def _work(self) -> None:
-        while (first := self._waiting.get()) is not None and not self._closed.is_set():
-            batch = [first]
-            while len(batch) < self.slots and not self._waiting.empty():
-                more = self._waiting.get()
-                if more is None:
-                    self._closed.set()
-                    break
-                batch.append(more)
-            batch = [one for one in batch if one.answer.set_running_or_notify_cancel()]
+        is_last = False
+        while not is_last:
+            waiting = [self._waiting.get()]
+            while None not in waiting and len(waiting) < self.slots and not self._waiting.empty():
+                waiting.append(self._waiting.get())
+            is_last = None in waiting
+            batch = [asked for asked in waiting if asked is not None]
+            if self._closed:
+                for asked in batch:
+                    asked.answer.cancel()
+                continue
+            batch = [asked for asked in batch if asked.answer.set_running_or_notify_cancel()]
             with _Promised(batch):
                 self._answer(batch)
-        while not self._waiting.empty():
-            left = self._waiting.get()
-            if left is not None:
-                left.answer.cancel()
 
     def _answer(self, batch: Sequence[_Asked]) -> None:
         if not batch:

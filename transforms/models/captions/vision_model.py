@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -23,8 +22,7 @@ from transforms.errors import PreflightError
 from transforms.models.captions.engine import CaptionRequest, FramesFile
 from transforms.models.captions.next_token import next_token_rules, seed_of
 from transforms.models.captions.settings import TransformersSettings
-from transforms.models.weights import find_weights
-from transforms.models.weights_digest import weights_digest
+from transforms.models.captions.worker_folder import worker_folder
 
 _DTYPES = {"cpu": torch.float32, "cuda": torch.bfloat16}
 _DEFAULT_CONTEXT = 32_768
@@ -58,7 +56,7 @@ class VisionModel:
 
     def __init__(self, settings: TransformersSettings) -> None:
         self._settings = settings
-        folder = _folder(settings)
+        folder = worker_folder(settings)
         self.device = _device(settings)
         # Bars would be drawn over the run's own display.
         disable_progress_bar()
@@ -217,28 +215,6 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _folder(settings: TransformersSettings) -> Path:
-    """Return the model's folder on this worker.
-
-    Raises:
-        PreflightError: It is not there, or holds other files than where the run was begun.
-    """
-    folder = Path(settings.path)
-    if not folder.is_dir():
-        folder = find_weights(
-            settings.model,
-            model_weights_path=settings.model_weights_path,
-            revision=settings.revision,
-            task="caption",
-        )
-    if weights_digest(folder) != settings.digest:
-        raise PreflightError(
-            f"{folder}: holds other files of the caption model {settings.model} than the machine "
-            "that began the run; give every worker the same"
-        )
-    return folder
 
 
 def _device(settings: TransformersSettings) -> Literal["cpu", "cuda"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from transforms.models.captions.vllm_settings import VllmSettings
 _logger = logging.getLogger(__name__)
 
 
-def start_engine(settings: VllmSettings) -> Any:
+def start_engine(settings: VllmSettings, folder: Path) -> Any:
     """Return a running ``AsyncLLM``; call it where the event loop runs that will use it.
 
     Settings that the installed version does not know are left out, with a warning.
@@ -36,7 +37,7 @@ def start_engine(settings: VllmSettings) -> Any:
     if unknown:
         _logger.warning("this version of vLLM has no %s; left out", ", ".join(unknown))
     arguments = {name: value for name, value in wanted.items() if name in known}
-    return AsyncLLM.from_engine_args(AsyncEngineArgs(model=settings.path, **arguments))
+    return AsyncLLM.from_engine_args(AsyncEngineArgs(model=str(folder), **arguments))
 
 
 def sampling_params(settings: VllmSettings) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import threading
@@ -17,6 +18,7 @@ from transforms.models.captions.chat_template import ChatTemplate
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.thinking import final_answer
 from transforms.models.captions.vllm_settings import VllmSettings
+from transforms.models.captions.worker_folder import worker_folder
 from transforms.records import CaptionAnswer, CaptionStatus
 
 _ENVIRONMENT = {
@@ -44,24 +46,21 @@ class VllmEngine:
     def __init__(self, settings: VllmSettings) -> None:
         self.slots = settings.slots
         self._settings = settings
-        if not Path(settings.path).is_dir():
-            raise PreflightError(
-                f"{settings.path}: this worker does not have the folder of the caption model "
-                f"{settings.model}; every worker needs it under this path (image or shared disk)"
-            )
+        folder = worker_folder(settings)
         for name, value in (*_ENVIRONMENT.items(), *settings.environment):
             if name in dict(settings.environment) or name not in os.environ:
                 os.environ[name] = value
         trust = bool(settings.engine.get("trust_remote_code"))
-        self._template = ChatTemplate(settings.path, trust_remote_code=trust)
+        self._template = ChatTemplate(str(folder), trust_remote_code=trust)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="caption-vllm", daemon=True
         )
         self._thread.start()
-        self._engine = self._started()
+        self._engine = self._started(folder)
         self._params = vllm_calls.sampling_params(settings)
         self._places = asyncio.Semaphore(settings.slots)
+        self._numbers = itertools.count()
         self._is_closed = False
 
     def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
@@ -83,12 +82,12 @@ class VllmEngine:
         vllm_calls.stop_engine(self._engine)
         self._end_loop()
 
-    def _started(self) -> Any:
+    def _started(self, folder: Path) -> Any:
         began_at = time.monotonic()
 
         async def start() -> Any:
             # Here it finds the loop that all of its requests will run on.
-            return vllm_calls.start_engine(self._settings)
+            return vllm_calls.start_engine(self._settings, folder)
 
         try:
             engine = asyncio.run_coroutine_threadsafe(start(), self._loop).result()
@@ -140,8 +139,8 @@ class VllmEngine:
         while True:
             attempt += 1
             try:
-                # vLLM wants names that it has not seen; windows have theirs once, attempts do not.
-                name = f"{request.request_id}-{attempt}"
+                # vLLM wants names that it has not seen; a window may be asked about again.
+                name = f"{request.request_id}-{next(self._numbers)}"
                 return await vllm_calls.final_output(self._engine, prompt, self._params, name)
             except vllm_calls.passing_failure():
                 if attempt > self._settings.retries:

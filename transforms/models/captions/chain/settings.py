@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from transforms.models.captions.settings import OpenAISettings
+from transforms.models.captions.shared_engine import SharedEngine
 
 if TYPE_CHECKING:
     from transforms.models.captions.engine import CaptionEngine
@@ -77,9 +79,8 @@ class EnhanceSettings:
             from transforms.models.captions.openai_engine import OpenAIEngine  # noqa: PLC0415
 
             return OpenAIEngine(self.model, openai_access("enhance"))
-        from transforms.models.captions.text_engine import TextEngine  # noqa: PLC0415
-
-        return TextEngine(self.model.folder(), self.model)
+        load = functools.partial(_text_engine, self.model)
+        return SharedEngine(self.model, load, slots=self.model.slots, role="text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,12 @@ class ChainSettings:
         if self.enhance is not None:
             engine = enhancement.EnhancingEngine(engine, self.enhance.load(), self.enhance.prompt)
         return engine
+
+
+def _text_engine(settings: TextModelSettings) -> CaptionEngine:
+    from transforms.models.captions.text_engine import TextEngine  # noqa: PLC0415
+
+    return TextEngine(settings.folder(), settings)
 
 
 NO_CHAIN = ChainSettings()

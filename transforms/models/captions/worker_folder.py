@@ -1,0 +1,61 @@
+"""Where a worker has the files of the caption model that a run was begun with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from transforms.errors import PreflightError
+from transforms.models.weights import find_weights
+from transforms.models.weights_digest import weights_digest
+
+
+class LocalFiles(Protocol):
+    """Settings of a model whose files lie on the workers."""
+
+    @property
+    def model(self) -> str:
+        """As the user named it, or the algorithm's."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Folder where the run was begun."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of the files there."""
+        ...
+
+    @property
+    def revision(self) -> str | None:
+        """As the user named it."""
+        ...
+
+    @property
+    def model_weights_path(self) -> str | None:
+        """As the user named it."""
+        ...
+
+
+def worker_folder(settings: LocalFiles) -> Path:
+    """Return the model's folder on this worker.
+
+    Raises:
+        PreflightError: It is not there, or holds other files than where the run was begun.
+    """
+    folder = Path(settings.path)
+    if not folder.is_dir():
+        folder = find_weights(
+            settings.model,
+            model_weights_path=settings.model_weights_path,
+            revision=settings.revision,
+            task="caption",
+        )
+    if weights_digest(folder) != settings.digest:
+        raise PreflightError(
+            f"{folder}: holds other files of the caption model {settings.model} than the machine "
+            "that began the run; give every worker the same"
+        )
+    return folder

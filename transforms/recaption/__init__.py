@@ -1,0 +1,1 @@
+"""Captioning the clips of a finished split anew, into a version of the metadata of its own."""
