@@ -7,6 +7,8 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -311,6 +313,40 @@ def test_threads_of_a_process_share_one_model(
     barrier = threading.Barrier(1)
     work(0)
     assert len(loaded) == 2
+
+
+_THREADS = """
+import threading, torch
+from transforms.models.captions.transformers_engine import _use_cores
+torch.set_num_threads(1)
+found = []
+def look():
+    found.append(torch.get_num_threads())
+def work():
+    _use_cores()
+    other = threading.Thread(target=look)
+    other.start()
+    other.join()
+    look()
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+look()
+print(found)
+"""
+
+
+def test_the_model_uses_all_cores_and_other_threads_keep_what_they_have() -> None:
+    # Where shots are detected, every other thread must have exactly one.
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    ended = subprocess.run(
+        [sys.executable, "-c", _THREADS],
+        env={**variables, "BEAM_CURATE_SLOTS": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.strip() == "[1, 3, 1]"
 
 
 @pytest.mark.gpu

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from transforms.media.slots import children_here, num_slots
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.settings import TransformersSettings
 from transforms.models.captions.thinking import final_answer
@@ -125,7 +126,7 @@ class TransformersEngine:
                 future.set_exception(error)
 
     def _answer_all(self) -> None:
-        _use_all_cores()
+        _use_cores()
         while (prepared := self._ready.get()) is not None:
             batch, inputs = prepared
             if self._closed.is_set():
@@ -174,12 +175,12 @@ class TransformersEngine:
         return CaptionAnswer("success" if said.is_whole else "truncated", text, "", "", *counts)
 
 
-def _use_all_cores() -> None:
-    """Let torch use every core in this thread alone: others may need exactly one of theirs."""
+def _use_cores() -> None:
+    """Let torch use a worker's share of the cores in this thread; others may need just one."""
     if "OMP_NUM_THREADS" in os.environ:
         return
     others = torch.get_num_threads()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(children_here(num_slots()))
     # The number is each thread's own, but those that come later begin with the last one set.
     reset = threading.Thread(target=torch.set_num_threads, args=(others,))
     reset.start()
