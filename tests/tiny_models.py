@@ -1,7 +1,7 @@
 """Tiny models with random weights, of the classes that real checkpoints have. Needs torch.
 
-Their files are laid out as on the hub; processors and tokenizers are real, the tokenizer's
-vocabulary is trained here. What they say is noise, but it depends on every pixel and every word.
+Processors and tokenizers are real, the tokenizer's vocabulary is trained here. What they say is
+noise, but it depends on every pixel and every word.
 """
 
 from __future__ import annotations
