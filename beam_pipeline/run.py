@@ -75,6 +75,8 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         runner.check_workers(beam_flags, job)
         run = _prepared(pipeline, config, place, resolved)
         run.store()
+        if runner.IS_LOCAL and place.workers is None:
+            held.enter_context(run.kept_children())
         # It measures this machine alone.
         prediction = run.predict() if runner.IS_LOCAL else None
         predicted_at = time.monotonic()
