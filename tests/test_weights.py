@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -139,11 +140,6 @@ def test_names_that_cannot_be(tmp_path: Path) -> None:
 def test_the_cache_is_where_the_hubs_client_has_it(
     name: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if importlib.util.find_spec("huggingface_hub") is None:
-        pytest.skip("needs huggingface_hub (extra: models)")
-    import subprocess
-    import sys
-
     for one in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(one, raising=False)
     if name:
