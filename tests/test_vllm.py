@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
@@ -234,6 +235,9 @@ def test_cancelling_and_closing_make_vllm_forget_requests(
     assert len(running.aborted) == 3
     assert wait(futures, 5).not_done == set()
     assert llm.living == []
+    assert not [
+        one for one in threading.enumerate() if one.name.startswith(("asyncio", "caption-"))
+    ]
     engine.close()
     with pytest.raises(RuntimeError, match="closed"):
         engine.submit(asked(tmp_path, "later")[0])
