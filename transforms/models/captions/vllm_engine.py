@@ -58,8 +58,8 @@ class VllmEngine:
         )
         self._thread.start()
         self._engine = self._started(folder)
-        self._params = vllm_calls.sampling_params(settings)
-        self._guides = True
+        # A model that is held to JSON could not think aloud.
+        self._guides = not settings.reasons
         self._places = asyncio.Semaphore(settings.slots)
         self._numbers = itertools.count()
         self._is_closed = False
@@ -136,22 +136,24 @@ class VllmEngine:
         return vllm_calls.text_prompt(text, request.frames)
 
     async def _output(self, prompt: dict[str, Any], request: CaptionRequest) -> Any:
-        """Return what vLLM says, guided by the request's schema where it takes that schema."""
-        schema = request.json_schema
-        # What thinks first cannot begin with JSON.
-        if schema is not None and self._guides and not self._settings.reasons:
-            guided = vllm_calls.sampling_params(self._settings, schema)
-            try:
-                return await self._tried(prompt, request, guided)
-            except vllm_calls.refusals() as error:
-                output = await self._tried(prompt, request, self._params)
-                # It was the schema: no later request tries again.
-                self._guides = False
-                _logger.warning("vLLM does not guide by this schema (%s); it goes without", error)
-                return output
-        return await self._tried(prompt, request, self._params)
+        """Return the output; where vLLM cannot hold its model to a schema, without that."""
+        schema = request.json_schema if self._guides else None
+        try:
+            return await self._stubborn_output(prompt, request, schema)
+        except vllm_calls.refusals() as error:
+            others = vllm_calls.death(), vllm_calls.passing_failure()
+            if schema is None or isinstance(error, others):
+                raise
+            output = await self._stubborn_output(prompt, request, None)
+            # It was that: no later request tries again.
+            self._guides = False
+            _logger.warning("vLLM cannot guide its model by the JSON schema: %s", error)
+            return output
 
-    async def _tried(self, prompt: dict[str, Any], request: CaptionRequest, params: Any) -> Any:
+    async def _stubborn_output(
+        self, prompt: dict[str, Any], request: CaptionRequest, json_schema: str | None
+    ) -> Any:
+        params = vllm_calls.sampling_params(self._settings, json_schema)
         attempt = 0
         while True:
             attempt += 1
