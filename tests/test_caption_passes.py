@@ -17,6 +17,7 @@ from make_video import VideoSpec, make_video
 from run_command import Curated
 
 from beam_pipeline.caption_engines import served
+from beam_pipeline.cli import main
 from transforms.formats.caption_stats import CaptionQuality
 from transforms.formats.chunk_record import ChunkRecord
 from transforms.formats.clip_meta import ClipMeta
@@ -320,6 +321,32 @@ def test_a_dataset_for_cosmos_predict_has_the_captioned_windows(
     assert check_dataset(once, once.out / folder.name) == NUM_WINDOWS
     assert once.curate(*CUT, *CAPTIONS, *PREDICT, "--overwrite") == 0
     assert check_dataset(once, once.out / folder.name) == NUM_WINDOWS
+
+
+def test_windows_of_the_dataset_that_are_gone_are_found_and_made_again(
+    raw: Path, server: CaptionServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    options = (*CUT, *CAPTIONS, *PREDICT)
+    assert run.curate(*options) == 0
+    verify = ["verify", str(run.out)]
+    assert main(verify) == 0
+    folder = run.out / "cosmos_predict2_video2world_dataset"
+    gone = [min((folder / "videos").iterdir()), max((folder / "metas").iterdir())]
+    for path in gone:
+        path.unlink()
+    stray = folder / "metas" / "00000000-0000-5000-8000-000000000000_0_31.txt"
+    stray.write_text("nobody's")
+    capsys.readouterr()
+    assert main(verify) == 1
+    told = capsys.readouterr().out
+    assert all(str(path) in told for path in (*gone, stray))
+    assert main([*verify, "--repair"]) == 1
+    asked = len(server.requests)
+    assert run.curate(*options) == 0
+    assert check_dataset(run, folder) == NUM_WINDOWS
+    assert len(server.requests) == asked
+    assert main(verify) == 0
 
 
 def check_dataset(run: Curated, folder: Path) -> int:
