@@ -13,6 +13,7 @@ from typing import Any
 import av
 import pytest
 from caption_server import KEY, CaptionServer, caption_server, frames_digest
+from kill_harness import MULTI
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
@@ -249,6 +250,27 @@ def test_json_that_never_fits_is_an_error_of_its_window(
         assert window["openai_output_tokens"] == 14
     assert len(server.requests) == 2 * NUM_WINDOWS
     assert not (run.out / "cosmos_predict2_video2world_dataset").exists()
+
+
+def test_all_of_it_together_in_several_processes(
+    raw: Path, server: CaptionServer, tmp_path: Path
+) -> None:
+    run = Curated.below(tmp_path, raw)
+
+    def says(prompt: str, seen: str | None) -> str:
+        quoted = DIGEST.findall(prompt)
+        if seen is None:
+            return f"polished {quoted[0]}"
+        return json.dumps({"camera": "fixed", "seen": f"{seen} of {len(quoted)}"})
+
+    server.says = says
+    server.misbehave = {3: "500", 8: "drop", 15: "odd"}.get
+    options = ("--captioning_stage2", *ENHANCE, *PREDICT)
+    assert run.curate(*json_captions(tmp_path, *options), *MULTI) == 0
+    for window, digest in windows_of(run):
+        assert window["caption_json"] == {"camera": "fixed", "seen": f"{digest} of 1"}
+        assert window["openai_enhanced_caption"] == f"polished {digest}"
+    assert len(server.requests) == 3 * NUM_WINDOWS + 3
 
 
 def test_flags_are_counted_and_can_be_left_out(
