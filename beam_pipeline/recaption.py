@@ -11,7 +11,7 @@ from typing import Any
 from beam_pipeline.captions import caption_definition, caption_settings, caption_writing
 from beam_pipeline.config import RecaptionConfig, flat
 from beam_pipeline.overwrite import remove_annotations
-from beam_pipeline.report import FAILURES_SHOWN
+from beam_pipeline.report import FAILURES_SHOWN, caption_lines
 from beam_pipeline.routes import routes_of
 from beam_pipeline.run_place import RunPlace
 from beam_pipeline.settled import updated
@@ -136,7 +136,7 @@ class PreparedRecaption:
             f"{summary['num_clips_with_caption']} clips, {summary['total_output_tokens']} tokens",
             f"version   {version} of {root}",
         ]
-        lines += _failure_lines(root, version, ledger)
+        lines += [*caption_lines(totals, seconds), *_failure_lines(root, version, ledger)]
         what = "finished" if worked else "nothing was left to do"
         print(f"beam-curate recaption: {what} ({seconds:.0f} s)")
         print("\n".join(f"  {line}" for line in lines))
