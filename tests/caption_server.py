@@ -78,11 +78,11 @@ class CaptionServer:
 
 
 @contextlib.contextmanager
-def caption_server() -> Iterator[CaptionServer]:
-    """Serve on a free port of loopback."""
+def caption_server(answers: type[CaptionHandler] | None = None) -> Iterator[CaptionServer]:
+    """Serve on a free port of loopback; ``answers`` may answer otherwise than with captions."""
     state = CaptionServer()
 
-    class Handler(_Handler):
+    class Handler(answers or CaptionHandler):  # type: ignore[misc]
         server_state = state
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -97,7 +97,7 @@ def caption_server() -> Iterator[CaptionServer]:
         thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class CaptionHandler(BaseHTTPRequestHandler):
     server_state: CaptionServer
     protocol_version = "HTTP/1.1"
 
