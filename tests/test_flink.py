@@ -189,18 +189,43 @@ class TestKills:
         scene.check_finished(home, [at_kill])
 
 
-def test_in_waves(scene: FlinkScene, raw: Path, tmp_path: Path) -> None:
-    # Each of the three videos fills a wave: a job for each, and one that closes.
-    waves = ("--wave_hours", str(7.5 / 3600))
-    at_home = FlinkScene(tmp_path / "home", raw, scene.cluster)
-    ended = at_home.run(*waves)
+WAVES = ("--wave_hours", str(7.5 / 3600))
+"""Each of the three videos fills a wave: a job for each, and one that closes."""
+
+
+@pytest.fixture(scope="module")
+def home_in_waves(raw: Path, cluster: FlinkCluster) -> dict[str, str]:
+    """Return the trees of a run at home in waves."""
+    scene = FlinkScene(raw.parent / "home-in-waves", raw, cluster)
+    ended = scene.run(*WAVES)
     assert ended.status == 0, ended.err
-    with scene.on_flink(*waves) as run:
+    return scene.curated.trees()
+
+
+def test_in_waves(scene: FlinkScene, home_in_waves: dict[str, str]) -> None:
+    with scene.on_flink(*WAVES) as run:
         ended = run.wait()
         jobs = run.jobs()
+        assert len(run.checks()) == 1, "machines are looked at once, not with every wave"
     assert ended.status == 0, ended.err
     assert [job.state for job in jobs] == ["FINISHED"] * 4
-    scene.check_finished(at_home.curated.trees(), kills=[])
+    scene.check_finished(home_in_waves, kills=[])
+
+
+def test_killed_between_waves_it_goes_on_at_home(
+    scene: FlinkScene, home_in_waves: dict[str, str]
+) -> None:
+    with scene.on_flink(*WAVES) as run:
+        # The first wave is filed, the job of the second one is on its way.
+        scene.wait_for((scene.curated.out / "runs" / "0001.json").exists, run.process)
+        at_kill = scene.at_kill()
+        assert run.signal(signal.SIGKILL).status == -signal.SIGKILL
+        scene.wait_until_gone()
+        assert {job.state for job in run.jobs()} <= {"FINISHED", "CANCELED"}
+    assert 8 <= len(at_kill.clips) < NUM_CLIPS
+    ended = scene.run(*WAVES)
+    assert ended.status == 0, ended.err
+    scene.check_finished(home_in_waves, [at_kill])
 
 
 def test_ctrl_c_cancels_the_job(scene: FlinkScene) -> None:

@@ -158,6 +158,24 @@ def test_a_request_that_failed_by_chance_is_begun_again(
     assert start(retries=2).submit(request).result(30).text == expected
 
 
+def test_a_schema_guides_where_vllm_can(
+    llm: Any, start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = start()
+    [running] = llm.living
+    request, expected = asked(tmp_path, "w")
+    guided = dataclasses.replace(request, json_schema='{"type": "object"}')
+    assert engine.submit(guided).result(30).text == expected
+    assert running.requests[-1][2].structured_outputs.json == '{"type": "object"}'
+    llm.misbehave = staticmethod(lambda _: "unguided")
+    assert [engine.submit(guided).result(30).text for _ in range(2)] == [expected] * 2
+    assert len(running.requests) == 4, "tried once more, then never again"
+    assert "vLLM cannot guide its model by the JSON schema: The grammar" in caplog.text
+    thinking = start(reasons=True)
+    assert thinking.submit(guided).result(30).text == expected
+    assert llm.living[-1].requests[-1][2].structured_outputs is None
+
+
 def test_a_dead_engine_ends_the_run(llm: Any, start: Start, tmp_path: Path) -> None:
     llm.misbehave = staticmethod(lambda name: "die" if name.startswith("2-") else "slow")
     engine = start(slots=8)
@@ -245,7 +263,7 @@ def test_what_is_imported_is_there(version: str) -> None:
     names = {name for key in RECORD[version] for name in (key, key.rpartition(".")[0])}
     # The platform is an object of vllm.platforms: its methods are recorded of its class.
     assert _imported() - {"vllm.platforms.current_platform"} <= names
-    assert len(_imported()) == 7
+    assert len(_imported()) == 8
     for method in ("is_cpu", "is_unspecified"):
         assert f"vllm.platforms.interface.Platform.{method}" in RECORD[version]
 
@@ -254,9 +272,10 @@ def test_what_is_imported_is_there(version: str) -> None:
 def test_what_is_called_is_known(version: str) -> None:
     known = RECORD[version]
     sampling = {field.name for field in dataclasses.fields(Sampling)}
-    assert {*sampling, "max_tokens", "output_kind"} <= set(
+    assert {*sampling, "max_tokens", "output_kind", "structured_outputs"} <= set(
         known["vllm.sampling_params.SamplingParams"]
     )
+    assert "json" in known["vllm.sampling_params.StructuredOutputsParams"]
     assert "FINAL_ONLY" in known["vllm.sampling_params.RequestOutputKind"]
     engine = "vllm.v1.engine.async_llm.AsyncLLM"
     assert known[f"{engine}.generate"][:3] == ["prompt", "sampling_params", "request_id"]

@@ -84,8 +84,8 @@ def _restore_summary(context: RunContext, facts: RunFacts) -> None:
 def _write_summary(
     context: RunContext, of_run: dict[str, Any], facts: RunFacts, sums: dict[str, ChunkSums]
 ) -> None:
+    scratch = scratch_here(context.scratch)
     if context.captioning_algorithm:
-        scratch = scratch_here(context.scratch)
         write_caption_files(
             context.root,
             scratch,
@@ -96,7 +96,7 @@ def _write_summary(
         "embedding_algorithm": facts.embedding_algorithm,
         "resolved": json.loads(facts.resolved),
     }
-    write_summary(context.root, {**of_run, **options}, sums)
+    write_summary(context.root, {**of_run, **options}, sums, scratch=scratch)
 
 
 def raise_if_false(ledger: Ledger) -> None:

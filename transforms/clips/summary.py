@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from transforms.clips.score_counts import Distribution, add_distributions, score_summary
-from transforms.clips.selections import all_selected_videos
+from transforms.clips.selections import Selected, all_selected_videos, iter_selected_videos
+from transforms.clips.summary_entries import summary_entries
 from transforms.filters.score_limits import LUMA_FILTERS
-from transforms.json_files import read_json, read_json_if_there, write_json
+from transforms.json_files import read_json, read_json_if_there
 from transforms.layout import (
     PROCESSED_VIDEOS,
     chunk_record_uri,
@@ -33,27 +37,55 @@ CLIP_COUNTERS = (
 OWN_COUNTERS = tuple(f"num_clips_filtered_by_{name}" for name in LUMA_FILTERS)
 """Ours, left out where they are 0."""
 
+_SUMMED = ("num_bytes", "total_prompt_tokens", "total_output_tokens", *CLIP_COUNTERS)
+
+Distributions = dict[str, Distribution]
 ChunkSums = dict[str, Any]
 """What the summary says about a video from its chunk records, and ``score_counts``, which it adds
 up over all videos."""
 
 
 def write_summary(
-    root: str, this_run: dict[str, Any], sums: Mapping[str, ChunkSums] | None = None
+    root: str,
+    this_run: dict[str, Any],
+    sums: Mapping[str, ChunkSums] | None = None,
+    *,
+    scratch: Path,
 ) -> dict[str, Any]:
-    """Write and return the summary; an earlier one is kept as ``summary.json.bakN``.
+    """Write the summary; an earlier one is kept as ``summary.json.bakN``.
 
-    Args as ``make_summary``.
+    However many videos there are, the entry of one is held at a time.
+
+    Args as ``make_summary``, and:
+        scratch: Local folder for the file in work.
+
+    Returns:
+        What the summary says beside the videos.
     """
-    summary = make_summary(root, this_run, sums)
-    _back_up(summary_uri(root))
-    write_json(summary_uri(root), summary)
-    return summary
+    with summary_entries(scratch) as entries:
+        totals = _Totals()
+        for rel, entry, counts in _videos(root, sums or {}):
+            entries.add(rel, entry)
+            totals.add(entry, counts)
+        of_processed = entries.num_bytes
+        for video in iter_selected_videos(root):
+            if not entries.is_within(video.rel, of_processed):
+                entries.add(video.rel, _unprocessed(video))
+        fields = _fields(totals, this_run)
+        path = scratch / "summary.json"
+        with path.open("w", encoding="utf-8") as file:
+            entries.write(file, fields)
+    try:
+        _back_up(summary_uri(root), scratch)
+        storage_for(root).write(summary_uri(root), path)
+    finally:
+        path.unlink()
+    return fields
 
 
-def retire_summary(root: str) -> None:
+def retire_summary(root: str, scratch: Path) -> None:
     """Keep the summary as ``summary.json.bakN`` only: it no longer tells what lies there."""
-    _back_up(summary_uri(root))
+    _back_up(summary_uri(root), scratch)
     storage_for(root).delete(summary_uri(root))
 
 
@@ -77,38 +109,46 @@ def make_summary(
             embedding_algorithm and resolved.
         sums: Of videos whose chunk records were read already, by relative path.
     """
-    videos, distributions = _videos(root, sums or {})
-    totals = _totals(videos)
+    videos: dict[str, dict[str, Any]] = {}
+    totals = _Totals()
+    for rel, entry, counts in _videos(root, sums or {}):
+        videos[rel] = entry
+        totals.add(entry, counts)
     for video in all_selected_videos(root):
-        videos.setdefault(video.rel, {"source_video": video.uri, "processed": False})
+        videos.setdefault(video.rel, _unprocessed(video))
+    # Upstream keeps one key per video at the top; where a name collides, the later field wins
+    # and the video stands under videos only.
+    return {**videos, **_fields(totals, this_run), "videos": videos}
+
+
+def _fields(totals: _Totals, this_run: dict[str, Any]) -> dict[str, Any]:
+    """Return what stands beside the videos."""
+    sums = totals.fields()
     return {
-        # Upstream keeps one key per video at the top; where a name collides, the later field wins
-        # and the video stands under videos only.
-        **videos,
-        **totals,
-        **_output_rate(totals["total_output_tokens"], this_run["pipeline_run_time"]),
-        **({"scores": score_summary(distributions)} if distributions else {}),
+        **sums,
+        **_output_rate(sums["total_output_tokens"], this_run["pipeline_run_time"]),
         "num_input_videos": this_run["num_input_videos"],
         "num_input_videos_selected": this_run["num_input_videos_selected"],
         "pipeline_run_time": this_run["pipeline_run_time"],
         "embedding_algorithm": this_run["embedding_algorithm"],
         "resolved": this_run["resolved"],
-        "videos": videos,
         "schema_version": SCHEMA_VERSION,
     }
 
 
+def _unprocessed(video: Selected) -> dict[str, Any]:
+    return {"source_video": video.uri, "processed": False}
+
+
 def _videos(
     root: str, sums: Mapping[str, ChunkSums]
-) -> tuple[dict[str, dict[str, Any]], dict[str, Distribution]]:
-    """Return what the summary says of each video, and the distributions over all of them."""
+) -> Iterator[tuple[str, dict[str, Any], Distributions]]:
+    """Yield relative path and entry of each video that has a record, and how its clips scored."""
     folder = join(root, PROCESSED_VIDEOS)
-    videos: dict[str, dict[str, Any]] = {}
-    distributions: dict[str, Distribution] = {}
     for stat in storage_for(root).list(folder):
         rel = relative(stat.uri, folder).removesuffix(".json")
         record = read_json(stat.uri)
-        videos[rel] = {
+        entry = {
             "source_video": record["video"],
             "video_uuid": record["video_uuid"],
             "num_total_clips": record["num_total_clips"],
@@ -116,9 +156,8 @@ def _videos(
             "num_bytes": record["num_bytes"],
             **(sums.get(rel) or sum_up(_chunks(root, rel, record["num_clip_chunks"]))),
         }
-        counts = videos[rel].pop("score_counts")
-        distributions = add_distributions([distributions, counts])
-    return videos, distributions
+        counts = entry.pop("score_counts")
+        yield rel, entry, counts
 
 
 def _chunks(root: str, rel: str, num_chunks: int) -> list[dict[str, Any]]:
@@ -146,27 +185,50 @@ def sum_up(chunks: list[dict[str, Any]]) -> ChunkSums:
     }
 
 
+class _Totals:
+    """Sums over all videos, of which none is kept."""
+
+    def __init__(self) -> None:
+        self._num_videos = 0
+        self._sums = Counter[str]()
+        # Added up at the end by one sum(), which is more exact than one after the other.
+        self._seconds = {name: array("d") for name in ("duration", "total_clip_duration")}
+        self._longest = 0.0
+        self._scores: Distributions = {}
+
+    def add(self, entry: dict[str, Any], counts: Distributions) -> None:
+        """Add a video that has a record."""
+        self._num_videos += 1
+        self._sums.update({name: entry.get(name, 0) for name in (*_SUMMED, *OWN_COUNTERS)})
+        self._sums["failed"] += len(entry["failed_clips"])
+        for name, seconds in self._seconds.items():
+            seconds.append(entry[name])
+        self._longest = max(self._longest, entry["max_clip_duration"])
+        self._scores = add_distributions([self._scores, counts])
+
+    def fields(self) -> dict[str, Any]:
+        """Return what the summary says of them."""
+        own = {name: self._sums[name] for name in OWN_COUNTERS if self._sums[name]}
+        return {
+            "num_processed_videos": self._num_videos,
+            "total_video_duration": sum(self._seconds["duration"], 0.0),
+            "total_clip_duration": sum(self._seconds["total_clip_duration"], 0.0),
+            "max_clip_duration": self._longest,
+            "total_video_bytes": self._sums["num_bytes"],
+            "num_remuxed_videos": 0,
+            "total_prompt_tokens": self._sums["total_prompt_tokens"],
+            "total_output_tokens": self._sums["total_output_tokens"],
+            "total_num_clips_failed": self._sums["failed"],
+            **{f"total_{name}": self._sums[name] for name in CLIP_COUNTERS},
+            **{f"total_{name}": count for name, count in own.items()},
+            **({"scores": score_summary(self._scores)} if self._scores else {}),
+        }
+
+
 def _output_rate(num_tokens: int, minutes: float) -> dict[str, float]:
     # As upstream: left out where it is 0.
     rate = round(num_tokens / (minutes * 60), 1) if minutes > 0 else 0.0
     return {"output_tokens_per_s": rate} if rate else {}
-
-
-def _totals(videos: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    done = [video for video in videos.values() if video.get("processed", True)]
-    return {
-        "num_processed_videos": len(done),
-        "total_video_duration": sum((video["duration"] for video in done), 0.0),
-        "total_clip_duration": sum((video["total_clip_duration"] for video in done), 0.0),
-        "max_clip_duration": max((video["max_clip_duration"] for video in done), default=0.0),
-        "total_video_bytes": sum(video["num_bytes"] for video in done),
-        "num_remuxed_videos": 0,
-        "total_prompt_tokens": sum(video["total_prompt_tokens"] for video in done),
-        "total_output_tokens": sum(video["total_output_tokens"] for video in done),
-        "total_num_clips_failed": sum(len(video["failed_clips"]) for video in done),
-        **{f"total_{name}": sum(video[name] for video in done) for name in CLIP_COUNTERS},
-        **{f"total_{name}": count for name, count in _own_counters(done).items()},
-    }
 
 
 def _own_counters(parts: list[dict[str, Any]]) -> dict[str, int]:
@@ -174,10 +236,12 @@ def _own_counters(parts: list[dict[str, Any]]) -> dict[str, int]:
     return {name: count for name, count in sums.items() if count}
 
 
-def _back_up(uri: str) -> None:
+def _back_up(uri: str, scratch: Path) -> None:
     storage = storage_for(uri)
     if not storage.exists(uri):
         return
-    number = 1
-    while not storage.create_if_absent(f"{uri}.bak{number}", storage.read(uri)):
-        number += 1
+    scratch.mkdir(parents=True, exist_ok=True)
+    with storage.local_file(uri, scratch) as path:
+        number = 1
+        while not storage.create_if_absent(f"{uri}.bak{number}", path):
+            number += 1

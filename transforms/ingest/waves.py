@@ -28,6 +28,7 @@ from transforms.layout import current_run_uri
 from transforms.progress import count
 from transforms.records import Video
 from transforms.run_context import SCHEMA_VERSION, RunContext
+from transforms.scratch import scratch_here
 from transforms.storage.ahead import read_ahead
 
 BLOCK_SIZE = 256
@@ -186,7 +187,7 @@ def begin_wave(wave: Wave, number: int, inputs: InputCount, context: RunContext)
         inputs: For the run's record.
         context: The run.
     """
-    retire_summary(context.root)
+    retire_summary(context.root, scratch_here(context.scratch))
     if context.retry_failed:
         for video in wave.videos:
             reopen_failed(context, video)
