@@ -49,7 +49,7 @@ def re_encoded(source: Path, target: Path, *, seconds: float, codec: str, size: 
         encoder = out.add_stream(codec, rate=video.average_rate)
         assert isinstance(encoder, av.VideoStream)
         encoder.width, encoder.height, encoder.pix_fmt = width, size, "yuv420p"
-        encoder.bit_rate = 400_000
+        encoder.bit_rate = 1_500_000
         for frame in container.decode(video):
             if frame.time is None or frame.time >= seconds:
                 break
