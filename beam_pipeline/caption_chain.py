@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 from beam_pipeline.caption_engines.served import served_model
 from beam_pipeline.config import CaptionedConfig
+from beam_pipeline.model_row import ModelRow, local_row
 from transforms.annotate.later_prompts import ENHANCE_PROMPTS, SECOND_PASS, with_caption
 from transforms.errors import PreflightError, UsageError
 from transforms.models.captions.chain.json_answer import schema_of
@@ -23,6 +23,7 @@ SplitLike = CaptionedConfig
 _SAMPLING = (0.1, 0.001)
 """Temperature and top_p with which upstream rewrites (contract §1.14)."""
 _SERVED = ("openai", "gemini")
+_PACKAGES = {"torch": "models", "transformers": "models"}
 
 
 def chain_settings(config: SplitLike) -> ChainSettings:
@@ -125,24 +126,26 @@ def _served(config: SplitLike) -> OpenAISettings:
     )
 
 
-def _local(config: SplitLike) -> TextModelSettings:
+def text_model_row(config: SplitLike) -> ModelRow:
+    """Return the row of a text model in the workers: where it is, or what stands in its way."""
     options = config.enhancement
-    limit = options.enhance_captions_max_output_tokens
-    settings = TextModelSettings(
-        model=options.enhance_captions_model or options.enhance_captions_lm_variant,
+    return local_row(
+        "enhancement",
+        options.enhance_captions_model or options.enhance_captions_lm_variant,
+        task="text",
+        model_weights_path=config.model_files.folder,
+        packages=_PACKAGES,
+    )
+
+
+def _local(config: SplitLike) -> TextModelSettings:
+    row = text_model_row(config)
+    if row.problems:
+        raise PreflightError(row.problems[0])
+    limit = config.enhancement.enhance_captions_max_output_tokens
+    return TextModelSettings(
+        model=row.model,
         max_tokens=limit if limit > 0 else None,
-        slots=options.enhance_captions_batch_size,
+        slots=config.enhancement.enhance_captions_batch_size,
         weights_path=config.model_files.folder,
     )
-    _check_packages()
-    settings.folder()
-    return settings
-
-
-def _check_packages() -> None:
-    for name in ("torch", "transformers"):
-        if importlib.util.find_spec(name) is None:
-            raise PreflightError(
-                f"enhance_captions needs the package {name} for a model of its own: "
-                "pip install 'beam-curate[models]', or take enhance_captions_lm_variant=openai"
-            )

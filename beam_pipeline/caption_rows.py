@@ -9,6 +9,7 @@ from beam_pipeline.caption_engines import local, vllm
 from beam_pipeline.captions import engine_spec
 from beam_pipeline.config import CaptionedConfig
 from beam_pipeline.model_row import Device, ModelRow, checked, local_row
+from transforms.annotate.caption_options import CaptionEnhancement
 from transforms.errors import PreflightError
 
 SplitLike = CaptionedConfig
@@ -20,6 +21,8 @@ def rows(config: SplitLike) -> list[ModelRow]:
     """Return the row of the caption model, where there are captions."""
     if not config.captioning.generate_captions:
         return []
+    # The text model that rewrites captions has a row of its own.
+    config = config.model_copy(update={"enhancement": CaptionEnhancement()})
     if vllm.is_meant(config):
         return [_by_vllm(config)]
     if config.caption_model.captioning_algorithm in local.ALGORITHMS:

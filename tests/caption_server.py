@@ -50,7 +50,7 @@ class CaptionServer:
     """What was wrong with requests."""
     most_at_once: int = 0
     misbehave: Callable[[int], str | None] = lambda _: None
-    """Number of a request, from 0, to ``429``, ``500``, ``garbage``, ``page``, ``odd``,
+    """Number of a request, from 0, to ``400``, ``429``, ``500``, ``garbage``, ``page``, ``odd``,
     ``drop``, ``slow`` or None."""
     models: tuple[str, ...] = (MODEL,)
     says: Callable[[str, str | None], str] = lambda _, seen: f"seen {seen}"
@@ -122,6 +122,9 @@ class CaptionHandler(BaseHTTPRequestHandler):
             time.sleep(0.3)
         if how == "429":
             self._send(429, {"error": {"message": "later"}}, {"Retry-After": "0"})
+        elif how == "400":
+            text = "This model's maximum context length is 32 tokens; the request has 100"
+            self._send(400, {"error": {"message": text}})
         elif how == "500":
             self._send(500, {"error": {"message": "broken"}})
         elif how == "garbage":

@@ -254,7 +254,7 @@ def test_auto_is_stored_with_its_reason() -> None:
         {"multi_cam": True},
         {"upload_clips": False},
         {"upload_clip_info_in_lance": True},
-        {"generate_cosmos_predict_dataset": "predict2"},
+        {"qwen_lm_use_fp8_weights": True, "enhance_captions": True},
     ],
 )
 def test_each_stage_that_is_not_built_says_so(values: dict[str, Any]) -> None:

@@ -120,6 +120,32 @@ def test_what_vllm_is_given(llm: Any, start: Start, tmp_path: Path) -> None:
     assert params.output_kind.name == "FINAL_ONLY"
 
 
+def test_a_schema_guides_and_one_that_cannot_is_left_out(
+    llm: Any, start: Start, tmp_path: Path
+) -> None:
+    engine = start()
+    request, _ = asked(tmp_path, "w")
+    guided = dataclasses.replace(request, json_schema='{"type":"object"}')
+    assert engine.submit(guided).result(30).status == "success"
+    [running] = llm.living
+    assert running.requests[0][2].structured_outputs.json == '{"type":"object"}'
+    llm.misbehave = staticmethod(lambda _: "reject")
+    assert engine.submit(guided).result(30).status == "error"
+    llm.misbehave = staticmethod(lambda _: "unguided")
+    # Too long a prompt says nothing about the schema: it is tried again until it is that.
+    assert [engine.submit(guided).result(30).status for _ in range(2)] == ["success"] * 2
+    sent = [params.structured_outputs is not None for _, _, params in running.requests]
+    assert sent == [True, True, False, True, False, False]
+
+
+def test_a_model_that_thinks_first_is_not_guided(llm: Any, start: Start, tmp_path: Path) -> None:
+    request, _ = asked(tmp_path, "w")
+    guided = dataclasses.replace(request, json_schema='{"type":"object"}')
+    assert start(reasons=True).submit(guided).result(30).status == "success"
+    [running] = llm.living
+    assert running.requests[0][2].structured_outputs is None
+
+
 def test_text_alone_can_be_asked(start: Start) -> None:
     answer = start().submit(CaptionRequest("w", "polish this")).result(30)
     assert answer.text == "text polish this"

@@ -230,3 +230,31 @@ def _picture_ids(tokenizer: Any) -> dict[str, int]:
         "vision_end_token_id": "<|vision_end|>",
     }
     return {name: tokenizer.convert_tokens_to_ids(token) for name, token in names.items()}
+
+
+_CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def qwen2(folder: Path, *, context: int = 1024) -> Path:
+    """Make a text model of Qwen2's class in ``folder`` and return it."""
+    tokenizer = _tokenizer(folder)
+    tokenizer.chat_template = _CHAT
+    config = transformers.Qwen2Config(
+        vocab_size=len(tokenizer),
+        num_hidden_layers=2,
+        max_position_embeddings=context,
+        **_TEXT,
+        **_special_ids(tokenizer),
+    )
+
+    class Processor:
+        """A text model has a tokenizer alone."""
+
+        def __init__(self) -> None:
+            self.tokenizer = tokenizer
+            self.save_pretrained = tokenizer.save_pretrained
+
+    return _saved(folder, transformers.Qwen2ForCausalLM, config, Processor())
