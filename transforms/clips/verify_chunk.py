@@ -8,6 +8,7 @@ from typing import Any
 from transforms.checked_files import BadFileError, read_checked
 from transforms.clips.chunk_record import chunk_record
 from transforms.clips.plan import Plan
+from transforms.clips.predict_dataset import missing_windows
 from transforms.clips.verified_clips import VerifiedClips
 from transforms.clips.verify_clip import ClipCheck, damaged_clip, verify_clip
 from transforms.clips.verify_embeddings import verify_tables
@@ -32,6 +33,7 @@ def verify_chunk(
         checks.append(check)
         if check.meta is not None and not check.is_damaged:
             clips.add(check.meta)
+            yield from _without_windows(check.meta, plan, chunk_index, clips.root)
     name, uri = (
         chunk_name(plan, chunk_index),
         chunk_record_uri(clips.root, plan.video.rel, chunk_index),
@@ -44,6 +46,16 @@ def verify_chunk(
         yield Finding("chunk", name, uri, str(error), (uri,))
     else:
         yield from _against_record(record, plan, chunk_index, checks, failures, clips.root)
+
+
+def _without_windows(
+    meta: dict[str, Any], plan: Plan, chunk_index: int, root: str
+) -> Iterator[Finding]:
+    """Yield files of the Cosmos-Predict2 dataset that are gone; an open chunk writes them anew."""
+    record = chunk_record_uri(root, plan.video.rel, chunk_index)
+    for uri in missing_windows(root, meta):
+        reason = "is missing; the clip's metadata says that it was written"
+        yield Finding("window", meta["span_uuid"], uri, reason, (record,))
 
 
 def chunk_name(plan: Plan, chunk_index: int) -> str:
