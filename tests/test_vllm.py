@@ -266,7 +266,7 @@ def test_a_model_that_cannot_be_loaded_is_told(start: Start, tmp_path: Path) -> 
     broken.mkdir()
     (broken / "config.json").write_text("{}")
     settings = VllmSettings("tiny", str(broken), weights_digest(broken), "{}")
-    with pytest.raises(PreflightError, match="holds other files of the caption model tiny"):
+    with pytest.raises(PreflightError, match="holds other files of the model tiny"):
         VllmEngine(dataclasses.replace(settings, digest="0"))
     message = r"tiny: vLLM cannot load it \(No available memory for the cache blocks\.\)"
     with pytest.raises(PreflightError, match=message):
