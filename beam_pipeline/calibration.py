@@ -11,6 +11,7 @@ from pathlib import Path
 
 from transforms.clips.cut_settings import CutSettings
 from transforms.errors import MediaError
+from transforms.media.child_lane import LiveChildren
 from transforms.media.children import ChildPool, ClipReport, CutJob, JobClip, JobDone
 from transforms.media.clip_files import discard
 from transforms.media.probing import Prober
@@ -46,7 +47,7 @@ class Calibration:
 
     rates: tuple[Rate, ...]
     start_seconds: float
-    """Until the children were there."""
+    """Until the children were there; 0 where the run has the same ones."""
     slowdown: float
     """Wall time over processor time with all children at work; at least 1."""
     num_children: int
@@ -59,7 +60,11 @@ class _Sample:
 
 
 def calibrate(
-    videos: Sequence[ProbedVideo], cut: CutSettings, scratch: Path, prober: Prober
+    videos: Sequence[ProbedVideo],
+    cut: CutSettings,
+    scratch: Path,
+    prober: Prober,
+    children: LiveChildren | None = None,
 ) -> Calibration:
     """Return how fast this machine cuts and looks at videos like these.
 
@@ -71,6 +76,7 @@ def calibrate(
         cut: The run's settings.
         scratch: Empty local folder; the caller removes it.
         prober: Reads the inputs.
+        children: The run's own. None: ones that are ended, as those of the run will start anew.
     """
     samples = [
         sample
@@ -79,17 +85,19 @@ def calibrate(
     ]
     if not samples:
         return Calibration((), 0.0, 1.0, cut.num_children)
-    prober.end_children()
+    if children is None:
+        prober.end_children()
     # Every child has work, as in the run: children share caches and memory, not only cores.
     samples *= -(-cut.num_children // len(samples))
-    with ChildPool(scratch / "children", cut.num_children, limits=cut.limits) as pool:
+    folder = scratch / "children" if children is None else children.scratch
+    with ChildPool(folder, cut.num_children, limits=cut.limits, children=children) as pool:
         round_ = _Round(pool, cut, scratch)
         start_seconds, _ = round_.run(samples[: cut.num_children], START_SECONDS)
         wall, measured = round_.run(samples, SAMPLE_SECONDS)
     ideal = makespan([one.total for one in measured], cut.num_children)
     return Calibration(
         rates=tuple(one.rate for one in measured if one.rate is not None),
-        start_seconds=start_seconds,
+        start_seconds=start_seconds if children is None else 0.0,
         slowdown=max(1.0, wall / ideal) if ideal else 1.0,
         num_children=cut.num_children,
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
+from beam_pipeline import text_models
 from beam_pipeline.caption_engines.served import served_model
 from beam_pipeline.config import CaptionedConfig
 from transforms.annotate.later_prompts import ENHANCE_PROMPTS, SECOND_PASS, with_caption
-from transforms.errors import PreflightError, UsageError
+from transforms.errors import UsageError
 from transforms.models.captions.chain.json_answer import schema_of
 from transforms.models.captions.chain.settings import (
     ChainSettings,
     EnhanceSettings,
     Structure,
-    TextModelSettings,
 )
 from transforms.models.captions.settings import OpenAISettings
 
@@ -89,7 +88,7 @@ def enhance_settings(config: SplitLike) -> EnhanceSettings | None:
     prompt = ENHANCE_PROMPTS[options.enhance_captions_prompt_variant]
     if text is not None:
         prompt = with_caption(text, option="enhance_captions_prompt_text")
-    model = _served(config) if lm == "openai" else _local(config)
+    model = _served(config) if lm == "openai" else text_models.settings(config)
     return EnhanceSettings(lm, prompt, model)
 
 
@@ -123,26 +122,3 @@ def _served(config: SplitLike) -> OpenAISettings:
         temperature=temperature,
         top_p=top_p,
     )
-
-
-def _local(config: SplitLike) -> TextModelSettings:
-    options = config.enhancement
-    limit = options.enhance_captions_max_output_tokens
-    settings = TextModelSettings(
-        model=options.enhance_captions_model or options.enhance_captions_lm_variant,
-        max_tokens=limit if limit > 0 else None,
-        slots=options.enhance_captions_batch_size,
-        weights_path=config.model_files.folder,
-    )
-    _check_packages()
-    settings.folder()
-    return settings
-
-
-def _check_packages() -> None:
-    for name in ("torch", "transformers"):
-        if importlib.util.find_spec(name) is None:
-            raise PreflightError(
-                f"enhance_captions needs the package {name} for a model of its own: "
-                "pip install 'beam-curate[models]', or take enhance_captions_lm_variant=openai"
-            )

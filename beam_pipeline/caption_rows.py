@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from beam_pipeline.caption_chain import second_pass_prompt
 from beam_pipeline.caption_engines import local, vllm
-from beam_pipeline.captions import caption_settings
+from beam_pipeline.captions import engine_spec
 from beam_pipeline.config import CaptionedConfig
 from beam_pipeline.model_row import Device, ModelRow, checked, local_row
+from transforms.annotate.caption_options import CaptionEnhancement
 from transforms.errors import PreflightError
 
 SplitLike = CaptionedConfig
@@ -19,6 +21,8 @@ def rows(config: SplitLike) -> list[ModelRow]:
     """Return the row of the caption model, where there are captions."""
     if not config.captioning.generate_captions:
         return []
+    # The text model that rewrites captions has a row of its own.
+    config = config.model_copy(update={"enhancement": CaptionEnhancement()})
     if vllm.is_meant(config):
         return [_by_vllm(config)]
     if config.caption_model.captioning_algorithm in local.ALGORITHMS:
@@ -29,20 +33,22 @@ def rows(config: SplitLike) -> list[ModelRow]:
 def _served(config: SplitLike) -> list[ModelRow]:
     algorithm = config.caption_model.captioning_algorithm
     try:
-        settings = caption_settings(config)
+        engine = engine_spec(config).settings
     except PreflightError as error:
-        return [ModelRow("captions", algorithm, device="endpoint", problems=(str(error),))]
-    if settings is None:
-        return []
-    engine = settings.engine.settings
+        return [ModelRow(_use(config), algorithm, device="endpoint", problems=(str(error),))]
     model = str(engine.definition().get("model", algorithm))
-    return [ModelRow("captions", model, where=engine.found, device="endpoint")]
+    return [ModelRow(_use(config), model, where=engine.found, device="endpoint")]
+
+
+def _use(config: SplitLike) -> str:
+    # The second pass asks the same model once more.
+    return "captions" if second_pass_prompt(config) is None else "captions, 2 passes"
 
 
 def _in_the_worker(config: SplitLike) -> ModelRow:
     options = config.local_captions
     row = local_row(
-        "captions",
+        _use(config),
         options.captioning_model or config.caption_model.captioning_algorithm,
         task="caption",
         model_weights_path=config.model_files.folder,
@@ -52,7 +58,7 @@ def _in_the_worker(config: SplitLike) -> ModelRow:
     row = replace(row, device=_DEVICES.get(options.captioning_device, "auto"))
     if not row.problems:
         # Whether the files can caption is found out by reading them.
-        row = checked(row, lambda: caption_settings(config))
+        row = checked(row, lambda: engine_spec(config))
     try:
         local.check_device(config)
     except PreflightError as error:
@@ -62,7 +68,7 @@ def _in_the_worker(config: SplitLike) -> ModelRow:
 
 def _by_vllm(config: SplitLike) -> ModelRow:
     row = local_row(
-        "captions",
+        _use(config),
         vllm.model_name(config),
         task="caption",
         model_weights_path=config.model_files.folder,
@@ -70,9 +76,11 @@ def _by_vllm(config: SplitLike) -> ModelRow:
         packages={"vllm": "vllm"},
     )
     device: Device = "gpu" if vllm.needs_gpu() else "cpu"
-    row = replace(row, device=device, gpu_share=vllm.gpu_share(config))
+    row = replace(
+        row, device=device, gpu_share=vllm.gpu_share(config), num_gpus=vllm.num_gpus(config)
+    )
     if not row.problems:
-        row = checked(row, lambda: caption_settings(config))
+        row = checked(row, lambda: engine_spec(config))
     try:
         vllm.check_device(config)
     except PreflightError as error:

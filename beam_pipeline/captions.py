@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import re
 from typing import Any
 
 from beam_pipeline.caption_chain import chain_settings, enhance_settings
 from beam_pipeline.caption_engines import gemini, local, served, vllm
 from beam_pipeline.config import CaptionedConfig, CurateConfig, PipelineConfig, SplitConfig
 from beam_pipeline.prompt_files import read_prompt
+from beam_pipeline.short_reason import short_reason
 from transforms.annotate.caption_prompts import PROMPTS, check_prompt
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.errors import PreflightError, UsageError
@@ -31,7 +31,7 @@ def captions_here(config: PipelineConfig) -> tuple[bool, str]:
         if not _may_be_left_out(config):
             raise
         _logger.debug("%s", error)
-        return False, re.split(r"; |: ", str(error))[0]
+        return False, short_reason(error)
     return True, settings.engine.settings.found
 
 

@@ -34,7 +34,7 @@ def rows(config: SplitLike) -> list[ModelRow]:
         packages=_PACKAGES,
     )
     row = replace(row, device=_DEVICES.get(options.embedding_device, "auto"))
-    if algorithm.runs_remote_code and not options.trust_remote_code:
+    if algorithm.runs_remote_code and not config.model_files.trust_remote_code:
         problem = str(untrusted(options.embedding_model or algorithm.hub_id))
         return [replace(row, problems=(*row.problems, problem))]
     if not row.problems:

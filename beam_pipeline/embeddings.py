@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import logging
-import re
 from pathlib import Path
 from typing import Any
 
 from beam_pipeline.caption_engines.served import served_model
 from beam_pipeline.config import AnyConfig, CurateConfig, PipelineConfig, SplitConfig
+from beam_pipeline.short_reason import short_reason
 from transforms.annotate.embedding_settings import EmbedderSpec, EmbeddingSettings
 from transforms.errors import PreflightError, UsageError
 from transforms.json_files import read_json_if_there
@@ -61,7 +61,7 @@ def embeddings_here(config: PipelineConfig) -> tuple[bool, str]:
         embedder = _settings(config).embedder
     except PreflightError as error:
         _logger.debug("%s", error)
-        return False, re.split(r"; |: ", str(error))[0]
+        return False, short_reason(error)
     return True, f"{embedder.algorithm} is here"
 
 
@@ -130,6 +130,7 @@ def _served(config: SplitLike) -> EmbeddingSettings:
 
 def _local(config: SplitLike, name: str) -> EmbeddingSettings:
     options, algorithm = config.embedding, ALGORITHMS[name]
+    trusts = config.model_files.trust_remote_code
     named = options.embedding_model or name
     found = locate_weights(
         named,
@@ -137,10 +138,10 @@ def _local(config: SplitLike, name: str) -> EmbeddingSettings:
         revision=options.embedding_model_revision,
         task="embedding",
     )
-    if algorithm.runs_remote_code and not options.trust_remote_code:
+    if algorithm.runs_remote_code and not trusts:
         raise untrusted(options.embedding_model or algorithm.hub_id)
     model = ModelFolder(found.path)
-    model.check(name, trust_remote_code=options.trust_remote_code)
+    model.check(name, trust_remote_code=trusts)
     missing = [one for one in _PACKAGES if importlib.util.find_spec(one) is None]
     if missing:
         raise PreflightError(
@@ -155,7 +156,7 @@ def _local(config: SplitLike, name: str) -> EmbeddingSettings:
         digest=model.digest(),
         folder=str(found.path.absolute()),
         device=options.embedding_device,
-        trust_remote_code=options.trust_remote_code,
+        trust_remote_code=trusts,
     )
     frames = model.frames(algorithm, target=config.frames.clip_extraction_target_res)
     return EmbeddingSettings(embedder, options.embedding_batch_size, frames)
@@ -173,7 +174,7 @@ def _begun_with(config: SplitLike) -> tuple[str, str] | None:
 
 
 def _first_here(config: SplitLike) -> tuple[str, str] | None:
-    trusted = AUTO_TRUSTED if config.embedding.trust_remote_code else ()
+    trusted = AUTO_TRUSTED if config.model_files.trust_remote_code else ()
     for name in (*AUTO, *trusted):
         try:
             _local(config, name)

@@ -24,16 +24,18 @@ Usage
       The quickstart: draws a few sample videos into ./beam-curate-quickstart and curates them.
   python -m beam_pipeline split|shard|curate [--config FILE] [--option value ...] [Beam options]
       split makes clips of videos, shard makes training shards of clips, curate does both.
+  python -m beam_pipeline recaption --input_clip_path OUT [--annotation_version v1] [--option ...]
+      New captions for the clips of split, in a version of their metadata beside the first.
   python -m beam_pipeline FILE.json [--option value ...] [Beam options]
       The same, the pipeline's name and options in a JSON or YAML file:
       {"pipeline": "split", "args": {"input_video_path": "videos", ...}}
-  python -m beam_pipeline plan split|shard|curate|FILE.json ...
+  python -m beam_pipeline plan split|shard|curate|recaption|FILE.json ...
       Says what a run would do, how large its output and how long it will be; writes nothing.
   python -m beam_pipeline verify OUT [--repair]
       Reads an output or a dataset whole and says what is missing or damaged.
   python -m beam_pipeline models list | pull MODEL | check split|curate|FILE.json ...
       Which models there are and which are here; gets their files; says what a run lacks.
-  python -m beam_pipeline slurm submit [options] -- split|shard|curate|FILE.json ...
+  python -m beam_pipeline slurm submit [options] -- split|shard|curate|recaption|FILE.json ...
       Runs a pipeline on nodes of a SLURM cluster; slurm status|logs|cancel JOB look after it.
   python -m beam_pipeline sample --output DIR [--hours H] [--seed S]
       Draws sample videos with known contents.
@@ -67,12 +69,12 @@ _VERIFY = """\
 python -m beam_pipeline verify OUT [--repair]
 
 Recomputes from files what an output of split or curate claims (OUT is its output_clip_path; the
-dataset that curate made of it is verified too), or a dataset alone (OUT is its
-output_dataset_path). No record is trusted: every selected video is planned or failed, every planned
-clip is committed, failed or without frames, every mp4 has the sha256 of its metadata and lies in
-one folder, every record and the summary say what the metadata says, every tar holds the planned
-samples byte for byte, and every kept clip is in a shard or listed as dropped. Changes nothing
-without --repair.
+dataset that curate made of it and the versions of its captions that recaption made are verified
+too), or a dataset alone (OUT is its output_dataset_path). No record is trusted: every selected
+video is planned or failed, every planned clip is committed, failed or without frames, every mp4 has
+the sha256 of its metadata and lies in one folder, every record and the summary say what the
+metadata says, every tar holds the planned samples byte for byte, and every kept clip is in a shard
+or listed as dropped. Changes nothing without --repair.
 
 Each finding is a line: what it is about, its id, the file, and the reason. A run that did not end
 shows as incomplete; the same command goes on with it.
@@ -99,9 +101,10 @@ python -m beam_pipeline models list [--json] [--model_weights_path PLACE]
 python -m beam_pipeline models pull MODEL ... [--model_weights_path PLACE] [--revision REVISION]
   Downloads the files of models of the list, or of any hub id (owner/name), by the package
   huggingface_hub (pip install 'beam-curate[models]') into its standard cache, or into PLACE: a
-  folder, or one in a store (s3://, gs://); what is there is not downloaded again, and what was cut
-  short goes on. Without --revision it is the commit that the list pins, for others the newest. For
-  gated models, accept the licence on their page and set HF_TOKEN.
+  folder, or one in a store (s3://, gs://). A connection that breaks is taken up again within a
+  file; files that are there are not downloaded again. Without --revision it is the commit that the
+  list pins, for others the newest. For gated models, accept the licence on their page and set
+  HF_TOKEN.
 python -m beam_pipeline models pull all-needed split|curate|FILE.json [pipeline options]
   The same for all that this command line needs and has not.
 

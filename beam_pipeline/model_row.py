@@ -37,7 +37,9 @@ class ModelRow:
     device: Device = "auto"
     """``gpu``: it cannot do without; ``auto``: a GPU where there is one."""
     gpu_memory_bytes: int | None = None
-    """What it takes of one GPU when it runs there; None: not known."""
+    """What it needs of GPU memory when it runs there; None: not known."""
+    num_gpus: int = 1
+    """GPUs that it is spread over."""
     gpu_share: float = 0.0
     """Part of a whole GPU that it takes whatever it needs, in [0, 1] (vLLM's
     gpu_memory_utilization)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from beam_pipeline import caption_rows, embedding_rows, shot_rows
+from beam_pipeline import caption_rows, embedding_rows, enhancement_rows, shot_rows
 from beam_pipeline.config import (
     AnyConfig,
     CaptionedConfig,
@@ -19,7 +19,10 @@ from runners.gpu_memory import GpuMemory, gpus_here
 from runners.gpus import visible_gpus
 from transforms.errors import PreflightError
 
-CAPTION_FAMILIES: tuple[Callable[[CaptionedConfig], list[ModelRow]], ...] = (caption_rows.rows,)
+CAPTION_FAMILIES: tuple[Callable[[CaptionedConfig], list[ModelRow]], ...] = (
+    caption_rows.rows,
+    enhancement_rows.rows,
+)
 """What adds rows about captions."""
 FAMILIES: tuple[Callable[[SplitConfig | CurateConfig], list[ModelRow]], ...] = (
     shot_rows.rows,
@@ -67,11 +70,7 @@ class ModelTable:
     @property
     def needed_bytes(self) -> int:
         """Return the memory that those models take of the smallest GPU here, as far as known."""
-        total = min((gpu.total_bytes for gpu in self.gpus), default=0)
-        return sum(
-            int(row.gpu_share * total) if row.gpu_share else row.gpu_memory_bytes or 0
-            for row in self.on_gpu
-        )
+        return sum(self._of(row) for row in self.on_gpu)
 
     def device(self, row: ModelRow) -> str:
         """Return where a model runs."""
@@ -97,8 +96,10 @@ class ModelTable:
             )
 
     def _of(self, row: ModelRow) -> int:
+        """Return what a model takes of each GPU that it runs on."""
         total = min((gpu.total_bytes for gpu in self.gpus), default=0)
-        return int(row.gpu_share * total) if row.gpu_share else row.gpu_memory_bytes or 0
+        needed = (row.gpu_memory_bytes or 0) // row.num_gpus
+        return max(int(row.gpu_share * total), needed)
 
     def lines(self) -> list[str]:
         """Return the table, and a line about the GPU where models use one."""

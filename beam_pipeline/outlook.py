@@ -21,6 +21,7 @@ from transforms.ingest.list_videos import Listing
 from transforms.ingest.probe_videos import probe_video
 from transforms.ingest.select_videos import Selection
 from transforms.layout import chunk_record_uri, plan_uri
+from transforms.media.child_lane import LiveChildren
 from transforms.media.probing import Prober
 from transforms.media.slots import num_slots
 from transforms.records import ProbedVideo, SplitVideo, Video
@@ -36,27 +37,49 @@ VIDEOS_PER_CHILD = 32
 
 
 class Looker:
-    """What looks at inputs ahead of a run: children that probe, and a folder for trial cuts."""
+    """What looks at inputs ahead of a run: children that probe, and a folder for trial cuts.
 
-    def __init__(self, prober: Prober, scratch: Path, num_threads: int) -> None:
+    Args:
+        prober: Probes, in as many threads as ``num_threads``.
+        scratch: The folder.
+        num_threads: At least 1.
+        children: The run's own, which cut for trial as well; None: other ones do.
+    """
+
+    def __init__(
+        self, prober: Prober, scratch: Path, num_threads: int, children: LiveChildren | None
+    ) -> None:
         self.prober = prober
         self.scratch = scratch
         self.num_threads = num_threads
+        self.children = children
 
 
 @contextlib.contextmanager
 def open_looker(
-    config: SplitConfig | CurateConfig, prepared: PreparedSplit, *, num_videos: int
+    config: SplitConfig | CurateConfig,
+    prepared: PreparedSplit,
+    *,
+    num_videos: int,
+    children: LiveChildren | None = None,
 ) -> Iterator[Looker]:
-    """Yield what looks at so many videos; its children and its folder are gone afterwards."""
+    """Yield what looks at so many videos; its folder is gone afterwards.
+
+    Args:
+        config: The run's configuration.
+        prepared: What follows from it.
+        num_videos: How many are probed.
+        children: Those that the run has afterwards. None: ones that are gone afterwards.
+    """
     root = scratch_root(config.run.scratch_path)
     root.mkdir(parents=True, exist_ok=True)
     num_children = min(num_slots(), 1 + num_videos // VIDEOS_PER_CHILD)
     with tempfile.TemporaryDirectory(prefix="plan-", dir=root) as folder:
         scratch = Path(folder)
         limits = prepared.cut.limits
-        with Prober(scratch / "probing", limits, num_children=num_children) as prober:
-            yield Looker(prober, scratch, num_children)
+        probing = scratch / "probing"
+        with Prober(probing, limits, num_children=num_children, children=children) as prober:
+            yield Looker(prober, scratch, num_children, children)
 
 
 @dataclass(frozen=True)
@@ -136,7 +159,7 @@ def predict_split(
         start_seconds: What the run takes before its graph starts.
     """
     videos = [ProbedVideo(split.video, split.facts) for split in outlook.left if split.spans]
-    calibration = calibrate(videos, prepared.cut, looker.scratch, looker.prober)
+    calibration = calibrate(videos, prepared.cut, looker.scratch, looker.prober, looker.children)
     prediction = predict(
         outlook.left,
         calibration=calibration,

@@ -110,9 +110,7 @@ def with_detection(
         if network is not None:
             scoring += network.seconds(split.facts, windows_per_segment=windows_per_segment)
     decoding = busy * calibration.slowdown / calibration.num_children
-    # Children are started for the packet indexes, and again for the frames.
-    starts = 2 * calibration.start_seconds
-    return replace(unknown, seconds=prediction.seconds + starts + decoding + scoring)
+    return replace(unknown, seconds=prediction.seconds + decoding + scoring)
 
 
 def predicted_vs_actual(prediction: Prediction, actual: Actual) -> list[str]:

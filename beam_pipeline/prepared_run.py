@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from beam_pipeline.auto_options import as_requested
@@ -32,6 +33,7 @@ from beam_pipeline.run_place import RunPlace
 from beam_pipeline.stored_options import RunOptions, store_options
 from beam_pipeline.waves import wave_graphs
 from runners.interface import Build
+from transforms.child_jobs import child_scratch
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import Ledger, read_ledger
 from transforms.clips.selections import all_selected_videos
@@ -39,6 +41,8 @@ from transforms.ingest.kept_states import keep_states
 from transforms.ingest.select_videos import select_videos
 from transforms.ingest.waves import InputCount, count_inputs
 from transforms.json_files import read_json
+from transforms.media.child_lane import LiveChildren
+from transforms.media.shared_children import shared_children
 from transforms.shards.dataset_state import check_dataset
 from transforms.shards.ledger import raise_if_unfinished
 from transforms.storage.open_storage import storage_for
@@ -64,6 +68,7 @@ class PreparedRun:
         self._resolved = resolved
         self._split: PreparedSplit | None = None
         self._shard: PreparedShard | None = None
+        self._children: LiveChildren | None = None
         self._ledger: Ledger | None = None
         self.progress_folder = place.progress_folder
         if not isinstance(config, ShardConfig):
@@ -71,6 +76,16 @@ class PreparedRun:
         if not isinstance(config, SplitConfig):
             self._shard = prepare_shard(config, place)
             check_dataset(self._shard.dataset, self._shard.settings)
+
+    @contextlib.contextmanager
+    def kept_children(self) -> Iterator[None]:
+        """Keep the children that look ahead for the steps of a run in this process."""
+        if self._split is None:
+            yield
+            return
+        scratch = child_scratch(self._split.context)
+        with shared_children(scratch, self._split.cut.limits) as self._children:
+            yield
 
     def store(self) -> None:
         """Store the options in the output, before any work."""
@@ -106,7 +121,8 @@ class PreparedRun:
         keep_states(split.context, selection.states)
         if not 0 < len(selection.videos) <= PREDICTED_VIDEOS:
             return None
-        with open_looker(config, split, num_videos=len(selection.videos)) as looker:
+        num_videos = len(selection.videos)
+        with open_looker(config, split, num_videos=num_videos, children=self._children) as looker:
             outlook = look_ahead(config, split, selection, looker)
             return predict_split(config, split, outlook, looker)
 

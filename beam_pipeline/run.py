@@ -11,17 +11,14 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from beam_pipeline.auto_options import resolve_auto
-from beam_pipeline.clip_inputs import settle_clip_input
 from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, SplitConfig
-from beam_pipeline.detection import settle_splitting
-from beam_pipeline.embeddings import settle_embedding
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
 from beam_pipeline.model_table import model_table, raise_problems
 from beam_pipeline.preflight import check_run
 from beam_pipeline.progress_display import ProgressDisplay
 from beam_pipeline.routes import open_stores
 from beam_pipeline.run_place import RunPlace, remove_shared, shared_folder
+from beam_pipeline.settle_here import settle_here
 from beam_pipeline.store_checks import check_stores
 from runners.boot_checks import is_visible
 from runners.chosen import chosen
@@ -78,6 +75,8 @@ def _run(pipeline: str, config: AnyConfig, beam_flags: list[str]) -> int:
         runner.check_workers(beam_flags, job)
         run = _prepared(pipeline, config, place, resolved)
         run.store()
+        if runner.IS_LOCAL and place.workers is None:
+            held.enter_context(run.kept_children())
         # It measures this machine alone.
         prediction = run.predict() if runner.IS_LOCAL else None
         predicted_at = time.monotonic()
@@ -127,12 +126,8 @@ def _checked(
         raise_if_held(uri)
     check_run(config)
     runner.preflight(beam_flags)
-    config, splitting = settle_splitting(config)
-    config, shortest = settle_clip_input(config)
-    config, embedding = settle_embedding(config)
-    config, resolved, lines = resolve_auto(config)
+    config, resolved, lines = settle_here(config)
     table = model_table(config, is_local=runner.IS_LOCAL)
-    lines += filter(None, [splitting, shortest, embedding])
     lines += table.lines() if table.rows else []
     for line in lines:
         print(line, file=sys.stderr)

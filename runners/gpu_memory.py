@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 
-from runners.gpus import visible_gpus
+from runners.gpus import VARIABLE, visible_gpus
 
 _logger = logging.getLogger(__name__)
 
@@ -44,12 +45,13 @@ def gpus_here() -> list[GpuMemory]:
     except (OSError, subprocess.SubprocessError) as error:
         _logger.warning("%s: %s; GPU memory is not known", tool, error)
         return []
+    told = os.environ.get(VARIABLE) is not None
     visible = visible_gpus()
     there = [_gpu(line) for line in done.stdout.splitlines() if line.count(",") == 3]
     return [
         gpu
         for uuid, gpu in filter(None, there)
-        if not visible or any(gpu.name == name or uuid.startswith(name) for name in visible)
+        if not told or any(gpu.name == name or uuid.startswith(name) for name in visible)
     ]
 
 

@@ -50,7 +50,7 @@ class CaptionServer:
     """What was wrong with requests."""
     most_at_once: int = 0
     misbehave: Callable[[int], str | None] = lambda _: None
-    """Number of a request, from 0, to ``429``, ``500``, ``garbage``, ``page``, ``odd``,
+    """Number of a request, from 0, to ``400``, ``429``, ``500``, ``garbage``, ``page``, ``odd``,
     ``drop``, ``slow`` or None."""
     models: tuple[str, ...] = (MODEL,)
     says: Callable[[str, str | None], str] = lambda _, seen: f"seen {seen}"
@@ -78,11 +78,11 @@ class CaptionServer:
 
 
 @contextlib.contextmanager
-def caption_server() -> Iterator[CaptionServer]:
-    """Serve on a free port of loopback."""
+def caption_server(answers: type[CaptionHandler] | None = None) -> Iterator[CaptionServer]:
+    """Serve on a free port of loopback; ``answers`` may answer otherwise than with captions."""
     state = CaptionServer()
 
-    class Handler(_Handler):
+    class Handler(answers or CaptionHandler):  # type: ignore[misc]
         server_state = state
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -97,7 +97,7 @@ def caption_server() -> Iterator[CaptionServer]:
         thread.join()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class CaptionHandler(BaseHTTPRequestHandler):
     server_state: CaptionServer
     protocol_version = "HTTP/1.1"
 
@@ -122,6 +122,9 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(0.3)
         if how == "429":
             self._send(429, {"error": {"message": "later"}}, {"Retry-After": "0"})
+        elif how == "400":
+            text = "This model's maximum context length is 32 tokens; the request has 100"
+            self._send(400, {"error": {"message": text}})
         elif how == "500":
             self._send(500, {"error": {"message": "broken"}})
         elif how == "garbage":

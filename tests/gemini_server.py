@@ -150,6 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
         elif how == "garbage":
             self._send_bytes(200, b"<html>no JSON</html>", {"Content-Type": "text/html"})
+        elif how == "unguided" and "responseJsonSchema" in body["generationConfig"]:
+            self._refuse(400, "INVALID_ARGUMENT", "this schema is too deep")
         elif how in _REFUSALS:
             self._refuse(*_REFUSALS[how])
         elif how in _ANSWERS:

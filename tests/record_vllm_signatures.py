@@ -21,6 +21,7 @@ CLASSES = {
     "vllm.platforms.interface.Platform": "is_cpu is_unspecified",
     "vllm.sampling_params.RequestOutputKind": "members",
     "vllm.sampling_params.SamplingParams": "fields",
+    "vllm.sampling_params.StructuredOutputsParams": "fields",
     "vllm.v1.engine.async_llm.AsyncLLM": "from_engine_args generate shutdown",
     "vllm.v1.engine.exceptions.EngineDeadError": "exists",
     "vllm.v1.engine.exceptions.EngineGenerateError": "exists",

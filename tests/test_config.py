@@ -236,7 +236,7 @@ def test_auto_is_stored_with_its_reason() -> None:
     ]
     assert resolve_auto(split(splitting_algorithm="fixed_stride"))[2] == [
         f"generate_embeddings: auto is off here ({NO_MODEL})",
-        "generate_captions: auto is off here (captioning_algorithm=qwen is not built yet)",
+        "generate_captions: auto is off here (weights of qwen are not on this machine)",
     ]
 
 
@@ -254,7 +254,7 @@ def test_auto_is_stored_with_its_reason() -> None:
         {"multi_cam": True},
         {"upload_clips": False},
         {"upload_clip_info_in_lance": True},
-        {"generate_cosmos_predict_dataset": "predict2"},
+        {"qwen_lm_use_fp8_weights": True, "enhance_captions": True},
     ],
 )
 def test_each_stage_that_is_not_built_says_so(values: dict[str, Any]) -> None:

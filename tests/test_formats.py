@@ -18,6 +18,7 @@ from make_video import VideoSpec, make_video
 from run_command import Curated
 
 import transforms
+from beam_pipeline.cli import main
 from beam_pipeline.docs_formats import FORMATS, format_files
 from transforms.clips.wave_file import write_wave
 from transforms.formats.catalogue import FILE_KINDS, documents, kinds_of
@@ -116,21 +117,29 @@ def found(curated: Curated, tmp_path_factory) -> list[Found]:
             *_files(curated.dataset, "dataset"),
             *_files(unfinished, "output"),
             # Clips with captions are looked at in test_captions.
-            *(one for one in _files(captioned, "output") if "caption" in one.kind),
+            *(
+                one
+                for one in _files(captioned, "output")
+                if "caption" in one.kind or one.path.startswith("annotations/")
+            ),
             *_members(curated.dataset),
         ]
 
 
 def _captioned(folder: Path) -> Path:
-    """Return an output with captions."""
+    """Return an output with captions, and others that were made anew of one clip of two."""
     (folder / "raw").mkdir()
-    make_video(folder / "raw" / "a.mp4", TINY)
+    for name in ("a.mp4", "b.mp4"):
+        make_video(folder / "raw" / name, TINY)
     run = Curated.below(folder, folder / "raw")
     captions = ("--generate_captions", "true", "--captioning_algorithm", "openai")
     with caption_server() as server, pytest.MonkeyPatch.context() as patched:
         patched.setenv("OPENAI_BASE_URL", server.url)
         patched.setenv("OPENAI_API_KEY", KEY)
         assert run.curate(*OPTIONS, *captions) == 0
+        min((run.out / "clips").iterdir()).unlink()
+        anew = ("recaption", "--input_clip_path", str(run.out), "--max_failed_share", "0.5")
+        assert main([*anew, *captions]) == 3
     return run.out
 
 

@@ -66,13 +66,16 @@ def ask(server: GeminiServer, raw: Path) -> Iterator[Ask]:
     """Return a function that asks an engine with given settings about a video."""
     engines = []
 
-    def answer(*, text_only: bool = False, **changes: float) -> CaptionAnswer:
+    def answer(
+        *, text_only: bool = False, schema: str | None = None, **changes: float
+    ) -> CaptionAnswer:
         changed = {"max_inline_bytes": 2**20, "retries": 0, "retry_delay_seconds": 0.01} | changes
         settings = GeminiSettings(MODEL, 100, **changed)  # type: ignore[arg-type]
         engine = GeminiEngine(settings, gemini_access())
         engines.append(engine)
         path = None if text_only else str(raw / "0.mp4")
-        return engine.submit(CaptionRequest("w", "what is it?", path)).result(30)
+        request = CaptionRequest("w", "what is it?", path, json_schema=schema)
+        return engine.submit(request).result(30)
 
     yield answer
     for engine in engines:
@@ -183,6 +186,18 @@ def test_no_answer_in_time_is_a_timeout(server: GeminiServer, ask: Ask) -> None:
 
 def test_text_alone_can_be_asked(server: GeminiServer, ask: Ask) -> None:
     assert ask(text_only=True).text == "text what is it?"
+
+
+def test_a_schema_guides_where_the_api_takes_it(server: GeminiServer, ask: Ask) -> None:
+    assert ask(schema='{"type": "object"}').status == "success"
+    assert server.requests[-1]["generationConfig"] == {
+        "responseMimeType": "application/json",
+        "responseJsonSchema": {"type": "object"},
+        "maxOutputTokens": 100,
+    }
+    server.misbehave = lambda _: "unguided"
+    assert ask(schema='{"type": "object"}').status == "success"
+    assert server.requests[-1]["generationConfig"] == {"maxOutputTokens": 100}
 
 
 def test_the_pause_that_the_api_asks_for_is_kept(server: GeminiServer, ask: Ask) -> None:

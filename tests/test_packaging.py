@@ -18,6 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("beam_pipeline", "transforms", "runners", "configs")
 _IMPORT_ALL = """
 import importlib, pkgutil
+TORCH = {
+    "transforms.models.transnetv2_network",
+    *(
+        f"transforms.models.captions.{name}"
+        for name in ("next_token", "text_engine", "transformers_engine", "vision_model")
+    ),
+}
 for name in ("beam_pipeline", "transforms", "runners"):
     package = importlib.import_module(name)
     assert "site-packages" in package.__file__, package.__file__
@@ -27,8 +34,8 @@ for name in ("beam_pipeline", "transforms", "runners"):
         try:
             importlib.import_module(module.name)
         except ModuleNotFoundError as error:
-            # The one module that is made of torch's classes.
-            if (module.name, error.name) != ("transforms.models.transnetv2_network", "torch"):
+            # Modules that are made of torch's classes.
+            if module.name not in TORCH or error.name != "torch":
                 raise
 """
 

@@ -283,7 +283,7 @@ def test_finding_shots_is_predicted_and_clips_are_not(
 
     found = with_shots(cutting, [split], calibration)
     # 300 frames; their six windows in segments of five and of one, two at once: four rounds.
-    expected = 10 + 2 * 0.5 + 300 * 0.01 * 1.5 / 2 + (5 + 4 * 1.25 if network else 0)
+    expected = 10 + 300 * 0.01 * 1.5 / 2 + (5 + 4 * 1.25 if network else 0)
     assert found.num_clips is None
     assert found.num_bytes == 5000
     assert found.seconds == pytest.approx(expected)

@@ -21,7 +21,7 @@ from transforms.media.shared_children import shared_children
 
 NUM_SLOTS = 2
 SHOTS = (
-    *("--splitting_algorithm", "content", "--no-predict", "--transnetv2_crop_s", "0"),
+    *("--splitting_algorithm", "content", "--transnetv2_crop_s", "0"),
     *("--transnetv2_min_length_s", "0.4", "--transnetv2_min_length_frames", "10"),
 )
 
@@ -50,7 +50,7 @@ class Starts:
 def test_a_run_starts_no_more_children_than_slots(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It probes, indexes, decodes to small frames, cuts and looks: five kinds of work.
+    # It predicts, probes, indexes, decodes to small frames, cuts and looks.
     monkeypatch.setenv("BEAM_CURATE_SLOTS", str(NUM_SLOTS))
     make_video(video.with_name("b.mp4"), VideoSpec(seconds=3))
     starts = Starts(monkeypatch)

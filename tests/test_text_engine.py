@@ -1,15 +1,142 @@
-"""A real, tiny text model in this process: batches, limits, what it is told."""
+"""A real, tiny text model in this process: batches, limits, one per process, freed."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiny_text_model import tiny_text_model
-from torch_tests import needs_torch
 
 from transforms.errors import PreflightError
+from transforms.models.captions import shared_engine
 from transforms.models.captions.chain.settings import EnhanceSettings, TextModelSettings
-from transforms.models.captions.engine import CaptionRequest
+from transforms.models.captions.engine import CaptionEngine, CaptionRequest
+from transforms.models.weights_digest import weights_digest
+from transforms.records import CaptionAnswer
 
-pytestmark = needs_torch
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.skipif(
+        importlib.util.find_spec("transformers") is None and os.environ.get("REQUIRE_TORCH") != "1",
+        reason="needs torch and transformers (extra: models)",
+    ),
+]
+PROMPTS = [
+    "Rewrite: a dog",
+    "Rewrite: a person walks a dog in the park while cars drive past on a wet street",
+    "Rewrite: 一只狗跑过公园",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny model that takes 256 tokens."""
+    from tiny_models import qwen2
+
+    return qwen2(tmp_path_factory.mktemp("text") / "tiny", context=256)
+
+
+def settings(folder: Path, *, slots: int = 4, max_tokens: int | None = 12) -> TextModelSettings:
+    digest = weights_digest(folder)
+    return TextModelSettings("m", str(folder), digest, max_tokens=max_tokens, slots=slots)
+
+
+@pytest.fixture
+def engine(folder: Path) -> Iterator[CaptionEngine]:
+    from transforms.models.captions.text_engine import TextEngine
+
+    made = TextEngine(settings(folder))
+    yield made
+    made.close()
+
+
+def ask(engine: CaptionEngine, prompts: list[str]) -> list[CaptionAnswer]:
+    futures = [engine.submit(CaptionRequest(str(n), text)) for n, text in enumerate(prompts)]
+    return [future.result(60) for future in futures]
+
+
+def test_an_answer_depends_on_its_prompt_alone(folder: Path, engine: CaptionEngine) -> None:
+    from transforms.models.captions.text_engine import TextEngine
+
+    together = ask(engine, PROMPTS * 2)
+    assert {answer.status for answer in together} <= {"success", "truncated"}
+    assert len({answer.text for answer in together}) == len(PROMPTS)
+    assert together[:3] == together[3:]
+    alone = TextEngine(settings(folder, slots=1))
+    assert [one.text for one in ask(alone, PROMPTS)] == [one.text for one in together[:3]]
+    alone.close()
+    assert [one.prompt_tokens for one in together[:3]] == [num_tokens(folder, p) for p in PROMPTS]
+    assert all(0 < one.output_tokens <= 12 for one in together)
+
+
+def num_tokens(folder: Path, prompt: str) -> int:
+    """Return the tokens of a prompt as the model's own chat template puts it."""
+    import transformers
+
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder)
+    chat = f"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
+    return len(tokenizer(chat, add_special_tokens=False)["input_ids"])
+
+
+def test_a_prompt_that_is_too_long_fails_alone(engine: CaptionEngine) -> None:
+    first, second, third = ask(engine, [PROMPTS[0], "dog " * 400, PROMPTS[1]])
+    assert {first.status, third.status} <= {"success", "truncated"}
+    assert (second.status, second.reason) == ("error", "exception")
+    assert second.message.startswith("1: ValueError: the prompt has ")
+    assert second.message.endswith("tokens, the model takes 256")
+
+
+def test_without_a_limit_the_context_is_one(folder: Path) -> None:
+    from transforms.models.captions.text_engine import TextEngine
+
+    engine = TextEngine(settings(folder, max_tokens=None))
+    [answer] = ask(engine, PROMPTS[:1])
+    engine.close()
+    total = answer.prompt_tokens + answer.output_tokens
+    assert total == 256 if answer.status == "truncated" else total <= 256
+
+
+def test_a_closed_engine_takes_nothing_and_leaves_nobody_waiting(folder: Path) -> None:
+    from transforms.models.captions.text_engine import TextEngine
+
+    engine = TextEngine(settings(folder, slots=1))
+    futures = [engine.submit(CaptionRequest("w", PROMPTS[0])) for _ in range(20)]
+    engine.close()
+    assert all(future.done() for future in futures)
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.submit(CaptionRequest("w", PROMPTS[0]))
+
+
+def test_one_model_per_process_beside_the_one_that_captions(folder: Path) -> None:
+    shared_engine.use()
+    before = shared_engine.num_loaded()
+    first = EnhanceSettings("qwen_lm", "{caption}", settings(folder)).load()
+    second = EnhanceSettings("qwen_lm", "{caption}", settings(folder)).load()
+    assert shared_engine.num_loaded() == before + 1
+    captioner = shared_engine.SharedEngine("c", _Silent, slots=1)
+    assert shared_engine.num_loaded() == before + 2
+    assert ask(first, PROMPTS[:1]) == ask(second, PROMPTS[:1])
+    captioner.close()
+    shared_engine.release()
+    assert shared_engine.num_loaded() == 0
+
+
+class _Silent:
+    slots = 1
+
+    def submit(self, request: CaptionRequest) -> Any:
+        raise AssertionError(request)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_folder_without_a_text_model(tmp_path: Path) -> None:
+    from transforms.models.captions.text_engine import TextEngine
+
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(PreflightError, match="no text model can be loaded"):
+        TextEngine(settings(tmp_path))

@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
@@ -94,7 +95,7 @@ def test_every_answer_is_its_own_window_s(llm: Any, start: Start, tmp_path: Path
 def test_what_vllm_is_given(llm: Any, start: Start, tmp_path: Path) -> None:
     engine = start(
         engine={"max_model_len": 32768, "compilation_config": {"cudagraph_mode": "PIECEWISE"}},
-        sampling=Sampling(temperature=0.5, min_tokens=3),
+        sampling=Sampling(temperature=0.5, min_tokens=300),
     )
     request, _ = asked(tmp_path, "w")
     engine.submit(request).result(30)
@@ -116,8 +117,35 @@ def test_what_vllm_is_given(llm: Any, start: Start, tmp_path: Path) -> None:
         "do_sample_frames": False,
     }
     assert (params.max_tokens, params.temperature, params.top_p) == (100, 0.5, 0.001)
-    assert (params.repetition_penalty, params.min_tokens) == (1.05, 3)
+    assert params.repetition_penalty == 1.05
+    assert params.min_tokens == 100, "no more than max_tokens, which vLLM would refuse"
     assert params.output_kind.name == "FINAL_ONLY"
+
+
+def test_a_schema_guides_and_one_that_cannot_is_left_out(
+    llm: Any, start: Start, tmp_path: Path
+) -> None:
+    engine = start()
+    request, _ = asked(tmp_path, "w")
+    guided = dataclasses.replace(request, json_schema='{"type":"object"}')
+    assert engine.submit(guided).result(30).status == "success"
+    [running] = llm.living
+    assert running.requests[0][2].structured_outputs.json == '{"type":"object"}'
+    llm.misbehave = staticmethod(lambda _: "reject")
+    assert engine.submit(guided).result(30).status == "error"
+    llm.misbehave = staticmethod(lambda _: "unguided")
+    # Too long a prompt says nothing about the schema: it is tried again until it is that.
+    assert [engine.submit(guided).result(30).status for _ in range(2)] == ["success"] * 2
+    sent = [params.structured_outputs is not None for _, _, params in running.requests]
+    assert sent == [True, True, False, True, False, False]
+
+
+def test_a_model_that_thinks_first_is_not_guided(llm: Any, start: Start, tmp_path: Path) -> None:
+    request, _ = asked(tmp_path, "w")
+    guided = dataclasses.replace(request, json_schema='{"type":"object"}')
+    assert start(reasons=True).submit(guided).result(30).status == "success"
+    [running] = llm.living
+    assert running.requests[0][2].structured_outputs is None
 
 
 def test_text_alone_can_be_asked(start: Start) -> None:
@@ -158,6 +186,24 @@ def test_a_request_that_failed_by_chance_is_begun_again(
     assert start(retries=2).submit(request).result(30).text == expected
 
 
+def test_a_schema_guides_where_vllm_can(
+    llm: Any, start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = start()
+    [running] = llm.living
+    request, expected = asked(tmp_path, "w")
+    guided = dataclasses.replace(request, json_schema='{"type": "object"}')
+    assert engine.submit(guided).result(30).text == expected
+    assert running.requests[-1][2].structured_outputs.json == '{"type": "object"}'
+    llm.misbehave = staticmethod(lambda _: "unguided")
+    assert [engine.submit(guided).result(30).text for _ in range(2)] == [expected] * 2
+    assert len(running.requests) == 4, "tried once more, then never again"
+    assert "vLLM cannot guide its model by the JSON schema: The grammar" in caplog.text
+    thinking = start(reasons=True)
+    assert thinking.submit(guided).result(30).text == expected
+    assert llm.living[-1].requests[-1][2].structured_outputs is None
+
+
 def test_a_dead_engine_ends_the_run(llm: Any, start: Start, tmp_path: Path) -> None:
     llm.misbehave = staticmethod(lambda name: "die" if name.startswith("2-") else "slow")
     engine = start(slots=8)
@@ -189,6 +235,9 @@ def test_cancelling_and_closing_make_vllm_forget_requests(
     assert len(running.aborted) == 3
     assert wait(futures, 5).not_done == set()
     assert llm.living == []
+    assert not [
+        one for one in threading.enumerate() if one.name.startswith(("asyncio", "caption-"))
+    ]
     engine.close()
     with pytest.raises(RuntimeError, match="closed"):
         engine.submit(asked(tmp_path, "later")[0])
@@ -217,7 +266,7 @@ def test_a_model_that_cannot_be_loaded_is_told(start: Start, tmp_path: Path) -> 
     broken.mkdir()
     (broken / "config.json").write_text("{}")
     settings = VllmSettings("tiny", str(broken), weights_digest(broken), "{}")
-    with pytest.raises(PreflightError, match="holds other files of the caption model tiny"):
+    with pytest.raises(PreflightError, match="holds other files of the model tiny"):
         VllmEngine(dataclasses.replace(settings, digest="0"))
     message = r"tiny: vLLM cannot load it \(No available memory for the cache blocks\.\)"
     with pytest.raises(PreflightError, match=message):
@@ -245,7 +294,7 @@ def test_what_is_imported_is_there(version: str) -> None:
     names = {name for key in RECORD[version] for name in (key, key.rpartition(".")[0])}
     # The platform is an object of vllm.platforms: its methods are recorded of its class.
     assert _imported() - {"vllm.platforms.current_platform"} <= names
-    assert len(_imported()) == 7
+    assert len(_imported()) == 8
     for method in ("is_cpu", "is_unspecified"):
         assert f"vllm.platforms.interface.Platform.{method}" in RECORD[version]
 
@@ -254,9 +303,10 @@ def test_what_is_imported_is_there(version: str) -> None:
 def test_what_is_called_is_known(version: str) -> None:
     known = RECORD[version]
     sampling = {field.name for field in dataclasses.fields(Sampling)}
-    assert {*sampling, "max_tokens", "output_kind"} <= set(
+    assert {*sampling, "max_tokens", "output_kind", "structured_outputs"} <= set(
         known["vllm.sampling_params.SamplingParams"]
     )
+    assert "json" in known["vllm.sampling_params.StructuredOutputsParams"]
     assert "FINAL_ONLY" in known["vllm.sampling_params.RequestOutputKind"]
     engine = "vllm.v1.engine.async_llm.AsyncLLM"
     assert known[f"{engine}.generate"][:3] == ["prompt", "sampling_params", "request_id"]

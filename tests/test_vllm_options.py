@@ -22,6 +22,7 @@ from transforms.errors import PreflightError, UsageError
 from transforms.formats.clip_meta import ClipMeta
 from transforms.media.clip_frames import write_window_frames
 from transforms.media.observers.window_frames import frames_plan
+from transforms.models.captions.chat_template import ChatTemplate
 from transforms.models.captions.settings import Sampling, TransformersSettings
 from transforms.models.captions.vllm_settings import VllmSettings
 
@@ -186,6 +187,17 @@ def test_auto_takes_transformers_where_vllm_is_not(tiny_model: TinyModel) -> Non
     model = str(tiny_model("qwen2_5_vl"))
     found = engine_spec(config(captioning_model=model, captioning_engine="transformers"))
     assert isinstance(found.settings, TransformersSettings)
+
+
+@needs_transformers
+def test_the_chat_is_the_model_s_own(tiny_model: TinyModel, tmp_path: Path) -> None:
+    template = ChatTemplate(str(tiny_model("qwen3_vl")))
+    video = "<|vision_start|><|video_pad|><|vision_end|>"
+    ending = "what is it?<|im_end|>\n<|im_start|>assistant\n"
+    assert template.chat("what is it?", has_video=True) == f"<|im_start|>user\n{video}{ending}"
+    assert template.chat("what is it?", has_video=False) == f"<|im_start|>user\n{ending}"
+    with pytest.raises(PreflightError, match="no processor with a chat template"):
+        ChatTemplate(str(tmp_path))
 
 
 def seen(clip: Path, window: dict[str, Any], meta: dict[str, Any], folder: Path) -> str:

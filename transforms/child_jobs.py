@@ -15,7 +15,6 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from transforms.layout import lease_uri
 from transforms.lease import Heartbeat
 from transforms.media.child_limits import ChildLimits
 from transforms.media.child_messages import LAST_MESSAGES, PoolJob, PoolReport
@@ -59,7 +58,7 @@ class ChildJobs(beam.DoFn, abc.ABC):
         self._pool: ChildPool | None = None
         self._held = contextlib.ExitStack()
         self._open: dict[str, tuple[Any, Resources]] = {}
-        self._heartbeat = Heartbeat(lease_uri(context.root), context.run_id)
+        self._heartbeat = Heartbeat(context.lease_uri, context.run_id)
 
     @abc.abstractmethod
     def begin(self, element: Any, resources: Resources) -> Iterator[Any | Begun]:

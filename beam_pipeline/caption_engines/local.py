@@ -10,13 +10,15 @@ from transforms.annotate.caption_options import LocalCaptionModels
 from transforms.annotate.caption_settings import EngineSpec
 from transforms.errors import PreflightError
 from transforms.models.captions.settings import Sampling, TransformersSettings
+from transforms.models.catalogue import find_entry
 from transforms.models.weights import locate_weights
 from transforms.models.weights_digest import weights_digest
 
 SplitLike = CaptionedConfig
 ALGORITHMS = frozenset(
     {
-        *("qwen", "nemotron", "cosmos_r1", "cosmos_r2", "qwen3_5_27b"),
+        *("qwen", "nemotron", "cosmos_r1", "cosmos_r2", "cosmos3_nano", "cosmos3_super"),
+        *("qwen3_5_27b", "qwen3_6_27b", "qwen3_6_27b_fp8"),
         *("qwen3_vl_30b", "qwen3_vl_30b_fp8", "qwen3_vl_235b", "qwen3_vl_235b_fp8"),
     }
 )
@@ -36,10 +38,17 @@ def spec(config: SplitLike) -> EngineSpec:
     name = options.captioning_model or algorithm
     revision = options.captioning_model_revision
     files = config.model_files.folder
+    if options.qwen_use_fp8_weights:
+        raise PreflightError(
+            "qwen_use_fp8_weights=true needs vLLM: pip install 'beam-curate[vllm]' (Linux, a GPU), "
+            "or leave the option out"
+        )
     weights = locate_weights(name, model_weights_path=files, revision=revision, task="caption")
     trust = config.model_files.trust_remote_code
     folder = str(weights.path.resolve())
     check_model(folder, trust_remote_code=trust)
+    found = find_entry(name, "caption")
+    known_as = found.name if found else ""
     limit = config.captioning.captioning_max_output_tokens
     settings = TransformersSettings(
         model=name,
@@ -51,8 +60,8 @@ def spec(config: SplitLike) -> EngineSpec:
         sampling=sampling(options),
         batch_size=options.qwen_batch_size,
         device=options.captioning_device,
-        reasons=algorithm in _THINKING,
-        own_resize=options.qwen_model_does_preprocess or algorithm == "cosmos_r2",
+        reasons=known_as in _THINKING,
+        own_resize=options.qwen_model_does_preprocess or known_as == "cosmos_r2",
         trust_remote_code=trust,
     )
     return EngineSpec("transformers", settings)

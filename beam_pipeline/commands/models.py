@@ -10,15 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from beam_pipeline.arguments import Arguments, parse_arguments
-from beam_pipeline.auto_options import resolve_auto
 from beam_pipeline.commands.sample import sample_options
 from beam_pipeline.config import AnyConfig, ShardConfig
-from beam_pipeline.detection import settle_splitting
 from beam_pipeline.exit_status import EXIT_OK
 from beam_pipeline.model_table import ModelTable, model_table, raise_problems
 from beam_pipeline.nearest import nearest
 from beam_pipeline.options import canonical
 from beam_pipeline.routes import open_stores
+from beam_pipeline.settle_here import settle_here
 from transforms.errors import PreflightError, UsageError
 from transforms.models.catalogue import ENTRIES, find_entry
 from transforms.models.catalogue_entry import HUB_FILES, Entry
@@ -206,9 +205,8 @@ def _tell(line: str) -> None:
 def _table_of(words: list[str], configured: Configured) -> tuple[AnyConfig, ModelTable, list[str]]:
     config = configured(parse_arguments(["plan", *words], sample_options()))
     open_stores(config)
-    config, splitting = settle_splitting(config)
-    config, _, lines = resolve_auto(config)
-    return config, model_table(config), [*lines, *filter(None, [splitting])]
+    config, _, lines = settle_here(config)
+    return config, model_table(config), lines
 
 
 def _check(words: list[str], configured: Configured) -> int:

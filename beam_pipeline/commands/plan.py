@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beam_pipeline.auto_options import resolve_auto
-from beam_pipeline.clip_inputs import settle_clip_input
 from beam_pipeline.config import (
     AnyConfig,
     CurateConfig,
@@ -19,14 +17,13 @@ from beam_pipeline.config import (
     ShardConfig,
     SplitConfig,
 )
-from beam_pipeline.detection import settle_splitting
-from beam_pipeline.embeddings import settle_embedding
 from beam_pipeline.exit_status import EXIT_OK
 from beam_pipeline.model_table import model_table, raise_problems
 from beam_pipeline.preflight import check_apart, check_input
 from beam_pipeline.prepare import prepare_shard, prepare_split
 from beam_pipeline.routes import open_stores
 from beam_pipeline.run_place import RunPlace
+from beam_pipeline.settle_here import settle_here
 from beam_pipeline.store_checks import check_stores
 from transforms.shards.list_clip_records import Dropped, list_clip_records, read_clip
 from transforms.storage.uris import absolute
@@ -48,12 +45,8 @@ def run_plan(config: AnyConfig) -> int:
     """
     open_stores(config)
     check_stores(config, writes=False)
-    config, splitting = settle_splitting(config)
-    config, shortest = settle_clip_input(config)
-    config, embedding = settle_embedding(config)
-    config, _, autos = resolve_auto(config)
-    lines = [f"Plan of {config.pipeline} (nothing is written)", *autos]
-    lines += filter(None, [splitting, shortest, embedding])
+    config, _, settled = settle_here(config)
+    lines = [f"Plan of {config.pipeline} (nothing is written)", *settled]
     table = model_table(config)
     lines += [f"  {line}" for line in table.lines()] if table.rows else []
     if table.problems:

@@ -87,11 +87,11 @@ class LocalCaptionModels(Section):
     captioning_device: Literal["auto", "cpu", "cuda"] = option("auto")
     """Where the model runs; auto: on a GPU if there is one."""
     qwen_batch_size: int = option(8, unit="windows", ge=1)
-    """Windows given to the model at once."""
+    """Windows given to the model at once; vLLM takes as many as its memory holds."""
     qwen_use_fp8_weights: bool = option(False)
-    """Whether the weights are used in 8 bits."""
+    """Whether the weights are used in 8 bits; needs vLLM."""
     qwen_use_vllm_mmcache: bool = option(False)
-    """Whether the engine keeps preprocessed frames."""
+    """Whether vLLM keeps preprocessed frames."""
     qwen_stage2_caption: bool = option(False)
     """Whether the model refines its own caption in a second pass."""
     qwen_stage2_prompt_text: str | None = option(None)
@@ -99,17 +99,19 @@ class LocalCaptionModels(Section):
     nemotron_stage2_caption: bool = option(False)
     """Whether nemotron refines its own caption in a second pass."""
     qwen_preprocess_dtype: Literal["float32", "float16", "bfloat16", "uint8"] = option("float16")
-    """Number type of preprocessed frames."""
+    """Number type of preprocessed frames; of no effect: frames stay bytes up to the model's own
+    processor."""
     qwen_model_does_preprocess: bool = option(False)
-    """Whether the model's own processor resizes frames."""
+    """Whether the model's own processor resizes frames that have a size it could take as it is."""
     vllm_performance_mode: Literal["balanced", "interactivity", "throughput"] = option("throughput")
-    """What the engine is tuned for."""
+    """What vLLM is tuned for."""
     vllm_use_inflight_batching: bool = option(True)
-    """Whether new windows join a running batch."""
+    """Whether new windows join a running batch; of no effect: vLLM always does,
+    transformers never does."""
     vllm_max_retries: int = option(3, ge=0)
-    """How often a failed window is tried again."""
+    """How often vLLM tries a failed window again; transformers would only fail the same way."""
     vllm_sampling_temperature: float = option(0.1, ge=0)
-    """Sampling temperature."""
+    """Sampling temperature; 0: always the likeliest token."""
     vllm_sampling_top_p: float = option(0.001, ge=0, le=1)
     """Nucleus sampling."""
     vllm_sampling_top_k: int = option(0)
@@ -125,7 +127,7 @@ class LocalCaptionModels(Section):
     vllm_sampling_min_tokens: int = option(16, unit="tokens", ge=0)
     """Shortest caption."""
     debug_save_vllm_frames: bool = option(False)
-    """Whether the frames that the model saw are written as PNG."""
+    """Whether the frames that the model saw are written as PNG; not built: nothing is written."""
     qwen_use_async_engine: bool = ignored(False, instead="captioning_algorithm=vllm_async")
     """Obsolete upstream."""
     qwen_num_gpus_per_worker: int = ignored(1, instead=_ONE_MODEL)

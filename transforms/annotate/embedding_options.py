@@ -34,9 +34,6 @@ class Embedding(Section):
     """Revision of the model on the hub; null: the pinned one."""
     embedding_device: Literal["auto", "cpu", "cuda"] = option("auto")
     """Where the model computes; auto: on a GPU where a worker has one."""
-    trust_remote_code: bool = option(False)
-    """Whether code that lies with a model may run, with your rights; internvideo2 and cosmos-embed1
-    are loaded by such code."""
     embedding_batch_size: int = option(8, unit="clips", ge=1)
     """Clips given to the model at once."""
     openai_embedding_model_name: str = option("auto")

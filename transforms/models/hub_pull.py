@@ -16,7 +16,7 @@ _CLIENT = (
     "models are pulled by the package huggingface_hub, which is not installed here: "
     "pip install 'beam-curate[models]' (or pip install huggingface_hub)"
 )
-_ON = "; run the same command again: it goes on where it stopped"
+_ON = "; run the same command again: it goes on with the file at which it stopped"
 
 
 @dataclass(frozen=True)

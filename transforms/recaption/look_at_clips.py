@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import apache_beam as beam
-from apache_beam.transforms.window import GlobalWindow
-from apache_beam.utils.timestamp import MIN_TIMESTAMP
-from apache_beam.utils.windowed_value import WindowedValue
 
+from transforms.child_jobs import Begun, ChildJobs, Resources
 from transforms.layout import clip_uri
-from transforms.lease import Heartbeat
-from transforms.media.children import ChildPool, ClipReport, JobClip, LookJob
+from transforms.media.child_messages import ClipReport, JobClip, LookJob, PoolReport
 from transforms.media.clip_files import clip_path, discard
-from transforms.media.slots import children_here
 from transforms.progress import count
 from transforms.recaption.open_clips import NUM_BYTES, SHA256
 from transforms.recaption.settings import RecaptionSettings
 from transforms.records import Clip, ClipFile, Failure
 from transforms.run_context import RunContext
-from transforms.scratch import scratch_here
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import scheme_of
@@ -48,66 +42,33 @@ class LookAtClips(beam.PTransform):
         return clips | step.with_output_types(Clip)
 
 
-class _LookAtClips(beam.DoFn):
-    """Keeps one clip per child going and one queued; open clips belong to this instance."""
+class _LookAtClips(ChildJobs):
+    """One job per clip that is not settled."""
 
     def __init__(self, settings: RecaptionSettings, context: RunContext) -> None:
+        super().__init__(settings.num_children, settings.limits, context)
         self._settings = settings
-        self._context = context
-        self._pool: ChildPool | None = None
-        self._waiting: dict[str, Clip] = {}
-        self._heartbeat = Heartbeat(context.lease_uri, context.run_id)
 
-    def start_bundle(self) -> None:
-        # What an earlier bundle left ended in an error: it comes again.
-        if self._waiting:
-            self.teardown()
-        self._heartbeat.start()
-
-    def process(self, clip: Clip) -> Iterator[Clip]:
-        if clip.outcome != "pending":
-            yield clip
+    def begin(self, element: Clip, resources: Resources) -> Iterator[Clip | Begun]:
+        if element.outcome != "pending":
+            yield element
             return
         try:
-            path = self._fetch(clip)
+            path = self._fetch(element)
         except NotFoundError as error:
-            yield clip.failed(Failure("read", "no_clip_file", str(error)))
+            yield element.failed(Failure("read", "no_clip_file", str(error)))
             return
         except StorageError as error:
-            yield clip.failed(Failure("read", "unreadable", str(error)))
+            yield element.failed(Failure("read", "unreadable", str(error)))
             return
-        pool = self._open_pool()
-        while pool.capacity == 0:
-            yield from self._finished(block=True)
-        self._waiting[clip.clip_id] = clip
-        job_clip = JobClip(clip.clip_id, Fraction(0), None, action="look", path=str(path))
-        pool.submit(LookJob(clip.clip_id, (job_clip,), self._settings.look))
-        yield from self._finished(block=False)
+        clip_id = element.clip_id
+        job_clip = JobClip(clip_id, Fraction(0), None, action="look", path=str(path))
+        yield Begun(LookJob(clip_id, (job_clip,), self._settings.look), element)
 
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        while self._waiting:
-            for clip in self._finished(block=True):
-                yield WindowedValue(clip, MIN_TIMESTAMP, (GlobalWindow(),))
-        self._heartbeat.stop()
-
-    def teardown(self) -> None:
-        # Called also after an exception of a later step, which skips finish_bundle.
-        self._heartbeat.stop()
-        self._waiting.clear()
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
-
-    @property
-    def _scratch(self) -> Path:
-        # As for the cut: two workers on one machine have two.
-        return scratch_here(self._context.scratch) / f"worker-{os.getpid()}"
-
-    def _open_pool(self) -> ChildPool:
-        if self._pool is None:
-            num_children = children_here(self._settings.num_children)
-            self._pool = ChildPool(self._scratch, num_children, limits=self._settings.limits)
-        return self._pool
+    def end(self, state: Clip, report: PoolReport) -> Iterator[Clip]:
+        if isinstance(report, ClipReport):
+            count(self.context.progress_folder, clips_looked_at=1)
+            yield _reported(state, report).updated(scratch=str(self.scratch))
 
     def _fetch(self, clip: Clip) -> Path:
         """Return where the clip's mp4 lies in scratch.
@@ -116,24 +77,17 @@ class _LookAtClips(beam.DoFn):
             NotFoundError: It is not in the output.
             StorageError: It cannot be read.
         """
-        uri = clip_uri(self._context.root, clip.clip_id, rejected=False)
+        uri = clip_uri(self.context.root, clip.clip_id, rejected=False)
         # A bundle that ended in an error may have left it.
-        discard(self._scratch, clip.clip_id)
-        target = clip_path(self._scratch, clip.clip_id)
+        discard(self.scratch, clip.clip_id)
+        target = clip_path(self.scratch, clip.clip_id)
         target.parent.mkdir(parents=True)
-        with storage_for(uri).local_file(uri, self._scratch) as stored:
+        with storage_for(uri).local_file(uri, self.scratch) as stored:
             if scheme_of(uri):
                 stored.replace(target)
             else:
                 target.symlink_to(stored)
         return target
-
-    def _finished(self, *, block: bool) -> Iterator[Clip]:
-        for report in self._open_pool().reports(block=block):
-            if isinstance(report, ClipReport):
-                count(self._context.progress_folder, clips_looked_at=1)
-                clip = self._waiting.pop(report.clip_id)
-                yield _reported(clip, report).updated(scratch=str(self._scratch))
 
 
 def _reported(clip: Clip, report: ClipReport) -> Clip:

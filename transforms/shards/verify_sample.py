@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from transforms.annotate.windows import inclusive_window
+from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.json_parsing import parse_json
 from transforms.run_context import DECISION_STAGES
-from transforms.shards.dataset_state import PlannedSample
+from transforms.shards.part_plans import PlannedSample
 from transforms.shards.samples import sample_key
 
 ADDED = frozenset(
@@ -18,7 +19,9 @@ ADDED = frozenset(
 _LATER = frozenset(
     {"stages", "motion_score", "motion_missing", "scores", "rejection", "previews", "windows"}
     | {"filtered_windows", "has_caption", "clip_location"}
-    | {"total_prompt_tokens", "total_output_tokens"}
+    | {"total_prompt_tokens", "total_output_tokens", "num_caption_windows"}
+    | {"caption_quality_flags_enabled", "errors"}
+    | {"embedding", "embedding_missing", "embedding_message"}
 )
 """Fields of the metadata that a stage turned on later changes; the shard keeps what it holds."""
 
@@ -64,9 +67,11 @@ def metadata_problem(content: dict[str, Any], meta: dict[str, Any]) -> str | Non
     if content.get("stages") == meta["stages"]:
         return _different(meta, content, names)
     stages = content.get("stages")
+    # A clip that is turned down after all loses what only kept clips have; the shard keeps it.
+    lost = KEPT_ONLY_STAGES if "rejection" in meta else frozenset()
     if not isinstance(stages, dict) or any(
-        name not in meta["stages"]
-        or (name not in DECISION_STAGES and meta["stages"][name] != fingerprint)
+        name not in lost | meta["stages"].keys()
+        or (name not in lost | DECISION_STAGES and meta["stages"][name] != fingerprint)
         for name, fingerprint in stages.items()
     ):
         return "stages: not what the clip's metadata says"

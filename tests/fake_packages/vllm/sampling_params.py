@@ -5,13 +5,18 @@ import enum
 
 from vllm.engine.arg_utils import _NEWEST
 
-SamplingParams = dataclasses.make_dataclass(
-    "SamplingParams",
-    [
-        (name, object, dataclasses.field(default=None))
-        for name in _NEWEST["vllm.sampling_params.SamplingParams"]
-    ],
-)
+
+def _class(name: str) -> type:
+    fields = [
+        (field, object, dataclasses.field(default=None))
+        for field in _NEWEST[f"vllm.sampling_params.{name}"]
+        if not field.startswith("_")
+    ]
+    return dataclasses.make_dataclass(name, fields)
+
+
+SamplingParams = _class("SamplingParams")
+StructuredOutputsParams = _class("StructuredOutputsParams")
 
 
 class RequestOutputKind(enum.Enum):

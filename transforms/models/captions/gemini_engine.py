@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 from transforms.models.api_access import ApiAccess
 from transforms.models.captions.backoff import wait_seconds
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
+from transforms.models.captions.gemini_answer import read_answer
 from transforms.models.captions.gemini_client import (
     GeminiAwayError,
     GeminiClient,
@@ -25,21 +27,9 @@ from transforms.records import CaptionAnswer
 
 _MP4 = "video/mp4"
 _POLL_SECONDS = 1.0
+_BAD_REQUEST = 400
 _TOO_LARGE = 413
 _NOT_FOUND = 404
-_BLOCKED = frozenset(
-    {
-        "SAFETY",
-        "RECITATION",
-        "BLOCKLIST",
-        "PROHIBITED_CONTENT",
-        "SPII",
-        "IMAGE_SAFETY",
-        "IMAGE_PROHIBITED_CONTENT",
-    }
-)
-"""Reasons to stop that are a judgement on what is shown or said."""
-_GOOD = frozenset({"STOP", "MAX_TOKENS", ""})
 
 _logger = logging.getLogger(__name__)
 
@@ -51,6 +41,7 @@ class GeminiEngine:
         self.slots = settings.slots
         self._settings = settings
         self._closed = threading.Event()
+        self._refused = threading.Event()
         self._client = GeminiClient(
             access, timeout_seconds=settings.timeout_seconds, connections=settings.slots
         )
@@ -80,7 +71,7 @@ class GeminiEngine:
             attempt += 1
             try:
                 parts = [*video.parts(), {"text": request.prompt}]
-                return _read(self._client.generate(self._settings.model, self._body(parts)))
+                return read_answer(self._generated(parts, request.json_schema))
             except GeminiError as error:
                 retry_after = error.retry_after
                 self._raise_if_over(error)
@@ -95,11 +86,29 @@ class GeminiEngine:
             if self._closed.wait(pause):
                 return CaptionAnswer("error", reason="exception", message="the run ends")
 
-    def _body(self, parts: list[dict[str, Any]]) -> dict[str, Any]:
-        body: dict[str, Any] = {"contents": [{"role": "user", "parts": parts}]}
+    def _generated(self, parts: list[dict[str, Any]], schema: str | None) -> dict[str, Any]:
+        """Return the API's response; a schema that it refuses is left out: it only helps."""
+        model = self._settings.model
+        if schema is None or self._refused.is_set():
+            return self._client.generate(model, self._body(parts, {}))
+        guided = {"responseMimeType": "application/json", "responseJsonSchema": json.loads(schema)}
+        try:
+            return self._client.generate(model, self._body(parts, guided))
+        except GeminiRefusedError as error:
+            if error.status != _BAD_REQUEST or error.is_about_access:
+                raise
+            response = self._client.generate(model, self._body(parts, {}))
+            # It was that: no later request tries again.
+            self._refused.set()
+            _logger.warning("%s: refuses the JSON schema (%s)", self._client.where, error)
+            return response
+
+    def _body(self, parts: list[dict[str, Any]], guided: dict[str, Any]) -> dict[str, Any]:
+        generation = dict(guided)
         if self._settings.max_tokens is not None:
-            body["generationConfig"] = {"maxOutputTokens": self._settings.max_tokens}
-        return body
+            generation["maxOutputTokens"] = self._settings.max_tokens
+        body: dict[str, Any] = {"contents": [{"role": "user", "parts": parts}]}
+        return {**body, "generationConfig": generation} if generation else body
 
     def _raise_if_over(self, error: GeminiError) -> None:
         """Raise when the day's quota is used up: every other window would fail, too.
@@ -206,41 +215,3 @@ def _failed(request: CaptionRequest, error: GeminiError, attempts: int) -> Capti
         reason="timeout" if is_timeout else "exception",
         message=f"{request.request_id}: {type(error).__name__} after {attempts}: {error}{cure}",
     )
-
-
-def _read(response: dict[str, Any]) -> CaptionAnswer:
-    """Return the answer in a response; an empty text is an error.
-
-    Raises:
-        GeminiError: It is none of the API's responses.
-    """
-    try:
-        tokens = _tokens(response.get("usageMetadata") or {})
-        blocked = (response.get("promptFeedback") or {}).get("blockReason")
-        if blocked:
-            return CaptionAnswer("blocked", "", "", f"prompt: {blocked}", *tokens)
-        candidate = response["candidates"][0]
-        finish = str(candidate.get("finishReason") or "")
-        parts = (candidate.get("content") or {}).get("parts") or []
-        text = "".join(part.get("text", "") for part in parts if not part.get("thought")).strip()
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise GeminiError(
-            f"what the server sent is no answer of the Gemini API ({type(error).__name__})"
-        ) from None
-    if finish in _BLOCKED:
-        return CaptionAnswer("blocked", text, "", finish, *tokens)
-    if not text or finish not in _GOOD:
-        what = "stopped by the model" if text else "empty"
-        why = f"the caption is {what} ({finish or 'no reason given'})"
-        if finish == "MAX_TOKENS":
-            why += "; the model's thoughts took all: raise --captioning_max_output_tokens"
-        return CaptionAnswer("error", "", "exception", why, *tokens)
-    return CaptionAnswer(
-        "truncated" if finish == "MAX_TOKENS" else "success", text, "", "", *tokens
-    )
-
-
-def _tokens(usage: dict[str, Any]) -> tuple[int, int]:
-    """Return tokens of prompt and answer; thoughts are paid as the answer's."""
-    answer = int(usage.get("candidatesTokenCount") or 0) + int(usage.get("thoughtsTokenCount") or 0)
-    return int(usage.get("promptTokenCount") or 0), answer

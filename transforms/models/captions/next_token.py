@@ -48,7 +48,7 @@ def next_token_rules(
     if sampling.top_k > 0:
         rules.append(TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:
-        rules.append(TopPLogitsWarper(sampling.top_p))
+        rules.append(_TopP(sampling.top_p))
     rules.append(_Draw(seeds))
     return rules
 
@@ -58,7 +58,9 @@ class _Penalties(LogitsProcessor):
 
     def __init__(self, sampling: Sampling, prompt_mask: torch.Tensor) -> None:
         self._sampling = sampling
-        self._mask = prompt_mask.bool()
+        self._mask = prompt_mask
+        self._asked: torch.Tensor | None = None
+        """Whether a token stands in the prompt, shape (requests, vocabulary)."""
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         sampling = self._sampling
@@ -67,16 +69,34 @@ class _Penalties(LogitsProcessor):
         answer = input_ids[:, num_prompt:]
         said.scatter_add_(1, answer, torch.ones_like(answer, dtype=scores.dtype))
         if sampling.repetition_penalty != 1:
-            known = said.clone()
-            known.scatter_add_(1, input_ids[:, :num_prompt], self._mask.to(scores.dtype))
+            if self._asked is None:
+                counts = torch.zeros_like(scores)
+                counts.scatter_add_(1, input_ids[:, :num_prompt], self._mask.to(scores.dtype))
+                self._asked = counts > 0
             weaker = torch.where(
                 scores > 0,
                 scores / sampling.repetition_penalty,
                 scores * sampling.repetition_penalty,
             )
-            scores = torch.where(known > 0, weaker, scores)
+            scores = torch.where(self._asked | (said > 0), weaker, scores)
         penalty = sampling.frequency_penalty * said + sampling.presence_penalty * (said > 0)
         return scores - penalty
+
+
+class _TopP(LogitsProcessor):
+    """``TopPLogitsWarper``, but nothing is sorted where the likeliest token alone is enough."""
+
+    def __init__(self, top_p: float) -> None:
+        self._top_p = top_p
+        self._sorting = TopPLogitsWarper(top_p)
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        best, place = scores.max(1, keepdim=True)
+        share = (best - scores.logsumexp(1, keepdim=True)).exp()
+        alone = torch.full_like(scores, -torch.inf).scatter_(1, place, best)
+        if (share >= self._top_p).all():
+            return alone
+        return torch.where(share >= self._top_p, alone, self._sorting(input_ids, scores))
 
 
 class _Draw(LogitsProcessor):
@@ -87,8 +107,11 @@ class _Draw(LogitsProcessor):
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        rows = [
-            torch.empty(scores.shape[1]).exponential_(generator=generator)
-            for generator in self._generators
-        ]
-        return scores - torch.stack(rows).log().to(scores)
+        scores = scores.clone()
+        open_rows = (torch.isfinite(scores).sum(1) > 1).tolist()
+        for row, is_open in enumerate(open_rows):
+            if is_open:
+                places = torch.isfinite(scores[row]).nonzero()[:, 0]
+                noise = torch.empty(len(places)).exponential_(generator=self._generators[row])
+                scores[row, places] -= noise.log().to(scores)
+        return scores

@@ -18,8 +18,8 @@ _users = 0
 class SharedEngine:
     """Stands for an engine that this process loads once, whoever asks.
 
-    It is loaded when the first of them is made and closed when the last step that ``use``s engines
-    is torn down; a request that comes after that loads it again.
+    It is loaded for the first request, so never where nothing is left to do, and closed when the
+    last step that ``use``s engines is torn down; a request that comes after that loads it again.
 
     Args:
         key: The same for the same engine.
@@ -40,10 +40,13 @@ class SharedEngine:
         self._role = role
         self._key = key
         self._load = load
-        self._engine()
 
     def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
-        """Begin a request."""
+        """Begin a request.
+
+        Raises:
+            PreflightError: The engine cannot be loaded.
+        """
         return self._engine().submit(request)
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ class VisionModel:
             ) from error
         self._tokenizer: Any = getattr(self._processor, "tokenizer", self._processor)
         self._tokenizer.padding_side = "left"
-        self._model = model.to(self.device).eval()
+        self._model = _moved(model, self.device, settings.model).eval()
         self._ends = _ends(self._model, self._tokenizer)
 
     def prepare(self, requests: Sequence[CaptionRequest]) -> dict[str, torch.Tensor]:
@@ -225,6 +225,23 @@ def _device(settings: TransformersSettings) -> Literal["cpu", "cuda"]:
     if settings.device == "cuda":
         raise PreflightError("captioning_device=cuda: this worker has no GPU that torch can use")
     return "cpu"
+
+
+def _moved(model: Any, device: str, name: str) -> Any:
+    """Return the model on its device.
+
+    Raises:
+        PreflightError: The GPU has no room for it.
+    """
+    try:
+        return model.to(device)
+    except torch.OutOfMemoryError as error:
+        free, total = (number / 2**30 for number in torch.cuda.mem_get_info())
+        raise PreflightError(
+            f"the caption model {name} does not fit the GPU, which has {free:.1f} of {total:.1f} "
+            "GiB left; use a smaller model, fewer worker processes on this GPU, or "
+            "captioning_device=cpu"
+        ) from error
 
 
 def _metadata(frames: FramesFile, array: Any) -> dict[str, Any]:

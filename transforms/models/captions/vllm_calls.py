@@ -40,15 +40,30 @@ def start_engine(settings: VllmSettings, folder: Path) -> Any:
     return AsyncLLM.from_engine_args(AsyncEngineArgs(model=str(folder), **arguments))
 
 
-def sampling_params(settings: VllmSettings) -> Any:
-    """Return the ``SamplingParams`` of every request."""
-    from vllm.sampling_params import RequestOutputKind, SamplingParams  # noqa: PLC0415
+def sampling_params(settings: VllmSettings, json_schema: str | None = None) -> Any:
+    """Return the ``SamplingParams`` of a request.
 
+    Args:
+        settings: Of all requests.
+        json_schema: JSON Schema, as JSON, that the answer is made to fit.
+    """
+    from vllm.sampling_params import (  # noqa: PLC0415
+        RequestOutputKind,
+        SamplingParams,
+        StructuredOutputsParams,
+    )
+
+    guided = StructuredOutputsParams(json=json_schema) if json_schema is not None else None
+    sampling = dataclasses.asdict(settings.sampling)
+    if settings.max_tokens is not None:
+        # vLLM refuses a shortest answer that is longer than the longest.
+        sampling["min_tokens"] = min(sampling["min_tokens"], settings.max_tokens)
     return SamplingParams(
         max_tokens=settings.max_tokens,
         # One output when it is done, instead of one per token.
         output_kind=RequestOutputKind.FINAL_ONLY,
-        **dataclasses.asdict(settings.sampling),
+        structured_outputs=guided,
+        **sampling,
     )
 
 

@@ -58,7 +58,8 @@ class VllmEngine:
         )
         self._thread.start()
         self._engine = self._started(folder)
-        self._params = vllm_calls.sampling_params(settings)
+        # A model that is held to JSON could not think aloud.
+        self._guides = not settings.reasons
         self._places = asyncio.Semaphore(settings.slots)
         self._numbers = itertools.count()
         self._is_closed = False
@@ -106,6 +107,9 @@ class VllmEngine:
         return engine
 
     def _end_loop(self) -> None:
+        # The threads that read frames.
+        ending = self._loop.shutdown_default_executor()
+        asyncio.run_coroutine_threadsafe(ending, self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -135,13 +139,31 @@ class VllmEngine:
         return vllm_calls.text_prompt(text, request.frames)
 
     async def _output(self, prompt: dict[str, Any], request: CaptionRequest) -> Any:
+        """Return the output; where vLLM cannot hold its model to a schema, without that."""
+        schema = request.json_schema if self._guides else None
+        try:
+            return await self._stubborn_output(prompt, request, schema)
+        except vllm_calls.refusals() as error:
+            others = vllm_calls.death(), vllm_calls.passing_failure()
+            if schema is None or isinstance(error, others):
+                raise
+            output = await self._stubborn_output(prompt, request, None)
+            # It was that: no later request tries again.
+            self._guides = False
+            _logger.warning("vLLM cannot guide its model by the JSON schema: %s", error)
+            return output
+
+    async def _stubborn_output(
+        self, prompt: dict[str, Any], request: CaptionRequest, json_schema: str | None
+    ) -> Any:
+        params = vllm_calls.sampling_params(self._settings, json_schema)
         attempt = 0
         while True:
             attempt += 1
             try:
                 # vLLM wants names that it has not seen; a window may be asked about again.
                 name = f"{request.request_id}-{next(self._numbers)}"
-                return await vllm_calls.final_output(self._engine, prompt, self._params, name)
+                return await vllm_calls.final_output(self._engine, prompt, params, name)
             except vllm_calls.passing_failure():
                 if attempt > self._settings.retries:
                     raise

@@ -19,7 +19,7 @@ class AsyncLLM:
 
     misbehave = staticmethod(obey)
     """Name of a request to ``reject``, ``fail``, ``die``, ``hang``, ``nothing``, ``empty``,
-    ``length``, ``think``, ``slow`` or None."""
+    ``length``, ``think``, ``slow``, to answer ``unguided`` only, or None."""
     living: ClassVar[list] = []
     """Engines that were not shut down."""
 
@@ -50,6 +50,8 @@ class AsyncLLM:
         try:
             how = AsyncLLM.misbehave(request_id)
             await asyncio.sleep(60 if how == "hang" else 0.05 if how == "slow" else 0.001)
+            if how == "unguided" and sampling_params.structured_outputs is not None:
+                raise VLLMValidationError("The grammar cannot be compiled.")
             self._raise(how)
             if how != "nothing":
                 yield _output(prompt, how)
