@@ -105,6 +105,8 @@ def test_sdist_carries_packages_and_configs_but_no_tests(sdist: Path) -> None:
         files = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     assert {"configs/quickstart.yaml", "transforms/records.py", "runners/direct.py"} <= files
     assert {"runners/boot.sh", "runners/flink_job_server/pom.xml"} <= files
+    check = "runners/flink_worker_check/WorkerCheck"
+    assert {f"{check}.jar", f"{check}.java"} <= files
     assert not [name for name in files if name.startswith("tests/")]
 
 
