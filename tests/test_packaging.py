@@ -103,7 +103,8 @@ def installed(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_sdist_carries_packages_and_configs_but_no_tests(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         files = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
-    assert {"configs/quickstart.yaml", "transforms/records.py", "runners/direct.py"} <= files
+    assert {"configs/quickstart.yaml", "configs/prompts/traffic.txt"} <= files
+    assert {"transforms/records.py", "runners/direct.py"} <= files
     assert {"runners/boot.sh", "runners/flink_job_server/pom.xml"} <= files
     assert not [name for name in files if name.startswith("tests/")]
 
