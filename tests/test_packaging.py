@@ -166,4 +166,5 @@ def test_wheel_has_only_our_packages(checkout: Path, tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
+        assert "configs/prompts/traffic.txt" in archive.namelist()
     assert {top for top in tops if not top.endswith(".dist-info")} == set(NAMES)
