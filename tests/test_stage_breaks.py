@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from beam_pipeline import pipelines
 from beam_pipeline.config import CurateConfig, load_config
 from beam_pipeline.prepare import prepare_shard, prepare_split
 from beam_pipeline.run_place import RunPlace
+from transforms.annotate.embedding_settings import EmbedderSpec, EmbeddingSettings
 from transforms.filters.motion import FilterMotion
+from transforms.media.look_settings import FrameSettings
 
 Build = Callable[[Any], object]
 
@@ -32,7 +35,9 @@ def build_shots(tmp_path: Path) -> Build:
     return build_with(tmp_path, "content")
 
 
-def build_with(tmp_path: Path, algorithm: str) -> Build:
+def build_with(
+    tmp_path: Path, algorithm: str, embeddings: EmbeddingSettings | None = None
+) -> Build:
     config = load_config(
         "curate",
         {
@@ -46,6 +51,8 @@ def build_with(tmp_path: Path, algorithm: str) -> Build:
     )
     assert isinstance(config, CurateConfig)
     split = prepare_split(config, RunPlace.here(tmp_path), {})
+    if embeddings is not None:
+        split = dataclasses.replace(split, embeddings=embeddings)
     shard = prepare_shard(config, RunPlace.here(tmp_path))
     return lambda root: pipelines.curate(root, config, split, shard)
 
@@ -68,6 +75,14 @@ def test_a_clip_is_cut_filtered_and_written_in_one_stage(build: Build) -> None:
     stages = fused_stages(build)
     assert stage_of("CutChunks", stages) == stage_of("WriteClips", stages)
     assert "FilterMotion" in stages[stage_of("CutChunks", stages)]
+
+
+def test_embedding_adds_no_break(tmp_path: Path) -> None:
+    embedder = EmbedderSpec("siglip2", "tiny", "1", folder=str(tmp_path))
+    embeddings = EmbeddingSettings(embedder, 8, FrameSettings())
+    stages = fused_stages(build_with(tmp_path, "fixed-stride", embeddings))
+    steps = ("EmbedClips/RunInference", "FilterMotion", "WriteClips")
+    assert all(step in stages[stage_of("CutChunks", stages)] for step in steps)
 
 
 def test_videos_spread_before_they_are_probed_and_runs_before_they_are_cut(build: Build) -> None:
