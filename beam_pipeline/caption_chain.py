@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from beam_pipeline import text_models
 from beam_pipeline.caption_engines.served import served_model
 from beam_pipeline.config import CaptionedConfig
-from beam_pipeline.model_row import ModelRow, local_row
 from transforms.annotate.later_prompts import ENHANCE_PROMPTS, SECOND_PASS, with_caption
-from transforms.errors import PreflightError, UsageError
+from transforms.errors import UsageError
 from transforms.models.captions.chain.json_answer import schema_of
 from transforms.models.captions.chain.settings import (
     ChainSettings,
     EnhanceSettings,
     Structure,
-    TextModelSettings,
 )
 from transforms.models.captions.settings import OpenAISettings
 
@@ -23,7 +22,6 @@ SplitLike = CaptionedConfig
 _SAMPLING = (0.1, 0.001)
 """Temperature and top_p with which upstream rewrites (contract §1.14)."""
 _SERVED = ("openai", "gemini")
-_PACKAGES = {"torch": "models", "transformers": "models"}
 
 
 def chain_settings(config: SplitLike) -> ChainSettings:
@@ -90,7 +88,7 @@ def enhance_settings(config: SplitLike) -> EnhanceSettings | None:
     prompt = ENHANCE_PROMPTS[options.enhance_captions_prompt_variant]
     if text is not None:
         prompt = with_caption(text, option="enhance_captions_prompt_text")
-    model = _served(config) if lm == "openai" else _local(config)
+    model = _served(config) if lm == "openai" else text_models.settings(config)
     return EnhanceSettings(lm, prompt, model)
 
 
@@ -123,29 +121,4 @@ def _served(config: SplitLike) -> OpenAISettings:
         retry_delay_seconds=api.openai_retry_delay_seconds,
         temperature=temperature,
         top_p=top_p,
-    )
-
-
-def text_model_row(config: SplitLike) -> ModelRow:
-    """Return the row of a text model in the workers: where it is, or what stands in its way."""
-    options = config.enhancement
-    return local_row(
-        "enhancement",
-        options.enhance_captions_model or options.enhance_captions_lm_variant,
-        task="text",
-        model_weights_path=config.model_files.folder,
-        packages=_PACKAGES,
-    )
-
-
-def _local(config: SplitLike) -> TextModelSettings:
-    row = text_model_row(config)
-    if row.problems:
-        raise PreflightError(row.problems[0])
-    limit = config.enhancement.enhance_captions_max_output_tokens
-    return TextModelSettings(
-        model=row.model,
-        max_tokens=limit if limit > 0 else None,
-        slots=config.enhancement.enhance_captions_batch_size,
-        weights_path=config.model_files.folder,
     )

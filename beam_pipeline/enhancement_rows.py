@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from beam_pipeline.caption_chain import enhance_settings, text_model_row
+from beam_pipeline import text_models
+from beam_pipeline.caption_chain import enhance_settings
 from beam_pipeline.config import CaptionedConfig
 from beam_pipeline.model_row import ModelRow
 from transforms.errors import PreflightError
@@ -14,7 +15,7 @@ def rows(config: CaptionedConfig) -> list[ModelRow]:
     if not (config.captioning.generate_captions and options.enhance_captions):
         return []
     if options.enhance_captions_lm_variant != "openai":
-        return [text_model_row(config)]
+        return [text_models.row(config)]
     named = options.enhance_captions_openai_model
     try:
         settings = enhance_settings(config)

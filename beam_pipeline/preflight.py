@@ -16,9 +16,10 @@ from beam_pipeline.config import (
 from transforms.errors import PreflightError, UsageError
 from transforms.ingest.known_videos import find_inputs, has_known_videos
 from transforms.ingest.list_videos import VideoInput, list_videos
-from transforms.layout import METAS, lease_uri, summary_uri
+from transforms.layout import METAS, annotation_lease_uri, lease_uri, summary_uri
 from transforms.lease import raise_if_held
 from transforms.machine_locks import lock_folder
+from transforms.recaption.verify_annotations import annotation_versions
 from transforms.run_context import FIRST_VERSION
 from transforms.scratch import scratch_root
 from transforms.storage.interface import StorageError
@@ -38,6 +39,8 @@ def check_run(config: AnyConfig) -> None:
         _check_recaption(config)
         return
     if not isinstance(config, ShardConfig):
+        if config.run.overwrite:
+            _check_versions(absolute(str(config.output.output_clip_path)))
         check_input(config.input, _kept_output(config))
         output, source = str(config.output.output_clip_path), str(config.input.input_video_path)
         check_apart(source, output, names=("input_video_path", "output_clip_path"))
@@ -57,6 +60,12 @@ def _check_recaption(config: RecaptionConfig) -> None:
     check_writable(clips, name="input_clip_path")
     # What split is just making would be missing.
     raise_if_held(lease_uri(absolute(clips)))
+
+
+def _check_versions(root: str) -> None:
+    """Raise PreflightError when new captions are just being made of what would be removed."""
+    for version in annotation_versions(root):
+        raise_if_held(annotation_lease_uri(root, version))
 
 
 def _check_dataset(config: ShardConfig | CurateConfig) -> None:

@@ -10,11 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from beam_pipeline.captions import caption_definition, caption_settings, caption_writing
-from beam_pipeline.config import CurateConfig, ShardConfig, SplitConfig
-from beam_pipeline.detection import detection_key, detection_settings
+from beam_pipeline.clip_settings import (
+    SplitLike,
+    clip_form,
+    keep_prefix,
+    look_settings,
+    shortest_seconds,
+)
+from beam_pipeline.config import CurateConfig, ShardConfig
+from beam_pipeline.detection import detection_settings
 from beam_pipeline.embeddings import embedding_definition, embedding_settings
 from beam_pipeline.routes import routes_of
 from beam_pipeline.run_place import RunPlace
+from beam_pipeline.stage_fingerprints import spans_fingerprint, stage_fingerprints
 from beam_pipeline.stored_windows import window_option
 from transforms.annotate.caption_settings import CaptionSettings
 from transforms.annotate.embedding_settings import EmbeddingSettings
@@ -22,16 +30,8 @@ from transforms.clips.cut_settings import CutSettings
 from transforms.clips.fingerprints import fingerprint
 from transforms.clips.finish_run import RunFacts
 from transforms.clips.predict_dataset import STAGE as PREDICT_STAGE
-from transforms.filters.score_limits import LUMA_LIMITS
-from transforms.filters.score_options import ScoreFilters
-from transforms.media import crop_probe
 from transforms.media.child_limits import ChildLimits
-from transforms.media.clip_form import ClipForm
-from transforms.media.encode import EncodeSettings, encoder_build, resolve_encoder
-from transforms.media.look import LookSettings
-from transforms.media.observers.luma_scores import SCORERS
-from transforms.media.observers.motion import MotionSettings
-from transforms.media.observers.preview_frames import PreviewSettings
+from transforms.media.encode import EncodeSettings, resolve_encoder
 from transforms.media.slots import num_slots
 from transforms.media.trainer_options import check_encoder
 from transforms.run_context import RunContext
@@ -39,7 +39,6 @@ from transforms.shards.options import DatasetRun, ShardSettings, shard_settings
 from transforms.shots.detection_settings import DetectionSettings
 from transforms.storage.uris import absolute
 
-SplitLike = SplitConfig | CurateConfig
 ShardLike = ShardConfig | CurateConfig
 
 
@@ -69,123 +68,6 @@ class PreparedShard:
     dataset: DatasetRun
     summary_uri: str
     """File that receives the DatasetSummary as JSON."""
-
-
-def look_settings(config: SplitLike) -> LookSettings:
-    """Return what the look finds out about each clip."""
-    motion = config.motion
-    previews = config.previews
-    return LookSettings(
-        window_size=config.windows.captioning_window_size,
-        remainder_threshold=config.windows.captioning_remainder_threshold,
-        motion=None
-        if motion.motion_filter == "disable"
-        else MotionSettings(
-            target_fps=motion.motion_decode_target_fps,
-            target_duration_ratio=motion.motion_decode_target_duration_ratio,
-        ),
-        previews=PreviewSettings(
-            target_fps=previews.preview_target_fps, target_height=previews.preview_target_height
-        )
-        if previews.generate_previews
-        else None,
-        scores=config.scores.measured,
-    )
-
-
-def keep_prefix(config: SplitLike) -> float | None:
-    """Return the seconds that a clip must last which its source breaks off, None: it fails.
-
-    No part of a fingerprint: clips that are whole have the same bytes either way.
-    """
-    return shortest_seconds(config) if config.transcode.keep_decodable_prefix else None
-
-
-def shortest_seconds(config: SplitLike) -> float:
-    """Return how long a clip must be."""
-    if config.splitting.detects_shots:
-        return config.shots.transnetv2_min_length_s
-    return config.splitting.fixed_stride_min_clip_length_s
-
-
-def stage_fingerprints(
-    config: SplitLike, encode: EncodeSettings, look: LookSettings
-) -> tuple[tuple[str, str], ...]:
-    """Return the active stages of a clip in order, each with its fingerprint."""
-    stages: list[tuple[str, dict[str, Any]]] = [
-        (
-            "cut",
-            {
-                "encode": dataclasses.asdict(encode),
-                "build": encoder_build(),
-                "window_size": look.window_size,
-                "remainder_threshold": look.remainder_threshold,
-                **crop_definition(config),
-                **form_definition(config),
-            },
-        )
-    ]
-    if look.motion is not None:
-        stages.append(("motion_score", dataclasses.asdict(look.motion)))
-    if config.motion.motion_filter == "enable":
-        stages.append(
-            (
-                "motion_filter",
-                {
-                    "global_mean": config.motion.motion_global_mean_threshold,
-                    "per_patch_min_256": config.motion.motion_per_patch_min_256_threshold,
-                },
-            )
-        )
-    stages += score_stages(config.scores)
-    if look.previews is not None:
-        stages.append(("previews", dataclasses.asdict(look.previews)))
-    return tuple((stage, fingerprint(values)) for stage, values in stages)
-
-
-def crop_definition(config: SplitLike) -> dict[str, Any]:
-    """Return what cropping adds to the fingerprint of the cut: nothing while it is off."""
-    return {"crop_black_bars": crop_probe.definition()} if config.bars.crop_black_bars else {}
-
-
-def clip_form(config: SplitLike) -> ClipForm:
-    """Return size, rate and count of frames that are asked for."""
-    form = config.trainer.form()
-    return dataclasses.replace(form, max_frames=config.transcode.transcode_max_output_frames)
-
-
-def form_definition(config: SplitLike) -> dict[str, Any]:
-    """Return what the form of clips adds to the fingerprint of the cut: nothing if none is asked
-    for, so that clips made before there was one stay as they are."""
-    definition = clip_form(config).definition()
-    return {"form": definition} if definition else {}
-
-
-def score_stages(scores: ScoreFilters) -> list[tuple[str, dict[str, Any]]]:
-    """Return the stages of the scores of pixels: measured ones, then those that decide."""
-    measured = [(f"{name}_score", SCORERS[name].definition()) for name in scores.measured]
-    decided = []
-    for name in scores.enabled:
-        limits = [limit for limit in LUMA_LIMITS if limit.filter == name]
-        decided.append(
-            (f"{name}_filter", {limit.option: getattr(scores, limit.option) for limit in limits})
-        )
-    return measured + decided
-
-
-def spans_fingerprint(config: SplitLike) -> str:
-    """Return the fingerprint of what decides where videos are cut and how clips are grouped."""
-    splitting = config.splitting
-    if splitting.detects_shots:
-        return fingerprint({**detection_key(config), "chunk": config.chunking.clip_re_chunk_size})
-    return fingerprint(
-        {
-            "algorithm": splitting.splitting_algorithm,
-            "duration": splitting.fixed_stride_split_duration,
-            "min_length": splitting.fixed_stride_min_clip_length_s,
-            "chunk": config.chunking.clip_re_chunk_size,
-        }
-    )
 
 
 def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) -> PreparedSplit:

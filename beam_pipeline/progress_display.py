@@ -84,6 +84,8 @@ def progress_line(totals: dict[str, float], elapsed_seconds: float) -> str:
     Example:
         >>> progress_line({"videos_selected": 2, "videos_probed": 1, "failures": 1}, 65)
         'progress 0:01:05: probed 1/2 videos; failures 1'
+        >>> progress_line({"clips_to_annotate": 4, "clips_annotated": 1, "failures": 1}, 60)
+        'progress 0:01:00: captions 2/4 clips, 0 windows asked; failures 1; left 0:01:00'
     """
     facts = progress_facts(totals, elapsed_seconds)
     return f"progress {facts[0][1]}: " + "; ".join(f"{name} {value}" for name, value in facts[1:])
@@ -103,6 +105,8 @@ def progress_facts(totals: dict[str, float], elapsed_seconds: float) -> list[tup
     facts = [("elapsed", clock(elapsed_seconds))]
     if number("waves_begun"):
         facts.append(("wave", str(number("waves_begun"))))
+    if "clips_to_annotate" in totals:
+        return facts + _annotation_facts(totals, elapsed_seconds)
     facts.append(("probed", f"{number('videos_probed')}/{number('videos_selected')} videos"))
     if number("segments_planned"):
         segments = f"{number('segments_scored')}/{number('segments_planned')} segments"
@@ -122,6 +126,21 @@ def progress_facts(totals: dict[str, float], elapsed_seconds: float) -> list[tup
         # Videos that are not probed yet are taken to be as long as the probed ones.
         expected = planned * max(1.0, number("videos_selected") / number("videos_probed"))
         facts.append(("left", clock(elapsed_seconds * max(0.0, expected - cut) / cut)))
+    return facts
+
+
+def _annotation_facts(totals: dict[str, float], elapsed_seconds: float) -> list[tuple[str, str]]:
+    """Return what is known so far of new captions for clips that are there."""
+    failures = int(totals.get("failures", 0))
+    to_do = int(totals["clips_to_annotate"] - totals.get("clips_left_out", 0))
+    done = int(totals.get("clips_annotated", 0)) + failures
+    windows = int(totals.get("windows_captioned", 0))
+    facts = [
+        ("captions", f"{done}/{to_do} clips, {windows} windows asked"),
+        ("failures", str(failures)),
+    ]
+    if 0 < done < to_do and done / to_do > _MIN_SHARE:
+        facts.append(("left", clock(elapsed_seconds * (to_do - done) / done)))
     return facts
 
 

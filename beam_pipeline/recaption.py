@@ -11,7 +11,7 @@ from typing import Any
 from beam_pipeline.captions import caption_definition, caption_settings, caption_writing
 from beam_pipeline.config import RecaptionConfig, flat
 from beam_pipeline.overwrite import remove_annotations
-from beam_pipeline.report import FAILURES_SHOWN
+from beam_pipeline.report import FAILURES_SHOWN, caption_lines
 from beam_pipeline.routes import routes_of
 from beam_pipeline.run_place import RunPlace
 from beam_pipeline.settled import updated
@@ -25,6 +25,7 @@ from transforms.layout import FAILURES, annotations_uri
 from transforms.media.child_limits import ChildLimits
 from transforms.media.look_settings import LookSettings
 from transforms.media.slots import num_slots
+from transforms.recaption.annotation_files import quality_uri
 from transforms.recaption.ledger import (
     AnnotationLedger,
     failure_reasons,
@@ -136,7 +137,8 @@ class PreparedRecaption:
             f"{summary['num_clips_with_caption']} clips, {summary['total_output_tokens']} tokens",
             f"version   {version} of {root}",
         ]
-        lines += _failure_lines(root, version, ledger)
+        lines += caption_lines(totals, seconds)
+        lines += _error_lines(root, version) + _failure_lines(root, version, ledger)
         what = "finished" if worked else "nothing was left to do"
         print(f"beam-curate recaption: {what} ({seconds:.0f} s)")
         print("\n".join(f"  {line}" for line in lines))
@@ -197,6 +199,16 @@ def _definition(config: RecaptionConfig, captions: CaptionSettings) -> dict[str,
         "window_size": windows.captioning_window_size,
         "remainder_threshold": windows.captioning_remainder_threshold,
     }
+
+
+def _error_lines(root: str, version: str) -> list[str]:
+    """Return a line about windows that were asked about and have no caption, if there are any."""
+    counts = read_json(quality_uri(root, version))["caption_status_counts"]
+    without = {status: counts[status] for status in ("error", "blocked") if counts[status]}
+    if not without:
+        return []
+    told = ", ".join(f"{number} {status}" for status, number in without.items())
+    return [f"without   {told}: caption_failure_message says why; --retry_failed asks again"]
 
 
 def _failure_lines(root: str, version: str, ledger: AnnotationLedger) -> list[str]:

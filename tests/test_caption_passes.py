@@ -13,10 +13,12 @@ from typing import Any
 import av
 import pytest
 from caption_server import KEY, CaptionServer, caption_server, frames_digest
+from kill_harness import MULTI
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
 from beam_pipeline.caption_engines import served
+from beam_pipeline.cli import main
 from transforms.formats.caption_stats import CaptionQuality
 from transforms.formats.chunk_record import ChunkRecord
 from transforms.formats.clip_meta import ClipMeta
@@ -250,6 +252,27 @@ def test_json_that_never_fits_is_an_error_of_its_window(
     assert not (run.out / "cosmos_predict2_video2world_dataset").exists()
 
 
+def test_all_of_it_together_in_several_processes(
+    raw: Path, server: CaptionServer, tmp_path: Path
+) -> None:
+    run = Curated.below(tmp_path, raw)
+
+    def says(prompt: str, seen: str | None) -> str:
+        quoted = DIGEST.findall(prompt)
+        if seen is None:
+            return f"polished {quoted[0]}"
+        return json.dumps({"camera": "fixed", "seen": f"{seen} of {len(quoted)}"})
+
+    server.says = says
+    server.misbehave = {3: "500", 8: "drop", 15: "odd"}.get
+    options = ("--captioning_stage2", *ENHANCE, *PREDICT)
+    assert run.curate(*json_captions(tmp_path, *options), *MULTI) == 0
+    for window, digest in windows_of(run):
+        assert window["caption_json"] == {"camera": "fixed", "seen": f"{digest} of 1"}
+        assert window["openai_enhanced_caption"] == f"polished {digest}"
+    assert len(server.requests) == 3 * NUM_WINDOWS + 3
+
+
 def test_flags_are_counted_and_can_be_left_out(
     raw: Path, server: CaptionServer, tmp_path: Path
 ) -> None:
@@ -320,6 +343,32 @@ def test_a_dataset_for_cosmos_predict_has_the_captioned_windows(
     assert check_dataset(once, once.out / folder.name) == NUM_WINDOWS
     assert once.curate(*CUT, *CAPTIONS, *PREDICT, "--overwrite") == 0
     assert check_dataset(once, once.out / folder.name) == NUM_WINDOWS
+
+
+def test_windows_of_the_dataset_that_are_gone_are_found_and_made_again(
+    raw: Path, server: CaptionServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    options = (*CUT, *CAPTIONS, *PREDICT)
+    assert run.curate(*options) == 0
+    verify = ["verify", str(run.out)]
+    assert main(verify) == 0
+    folder = run.out / "cosmos_predict2_video2world_dataset"
+    gone = [min((folder / "videos").iterdir()), max((folder / "metas").iterdir())]
+    for path in gone:
+        path.unlink()
+    stray = folder / "metas" / "00000000-0000-5000-8000-000000000000_0_31.txt"
+    stray.write_text("nobody's")
+    capsys.readouterr()
+    assert main(verify) == 1
+    told = capsys.readouterr().out
+    assert all(str(path) in told for path in (*gone, stray))
+    assert main([*verify, "--repair"]) == 1
+    asked = len(server.requests)
+    assert run.curate(*options) == 0
+    assert check_dataset(run, folder) == NUM_WINDOWS
+    assert len(server.requests) == asked
+    assert main(verify) == 0
 
 
 def check_dataset(run: Curated, folder: Path) -> int:

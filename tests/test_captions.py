@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,13 +172,27 @@ def test_a_rejected_clip_causes_no_request(
 def test_captions_turned_on_later_leave_the_clips_alone(
     raw: Path, server: CaptionServer, tmp_path: Path
 ) -> None:
-    run = Curated.below(tmp_path, raw)
+    run = Curated.below(tmp_path, Path(shutil.copytree(raw, tmp_path / "raw")))
     failing = ("--max_failed_share", "0.5")
     assert run.curate(*CUT, *failing, "--generate_captions", "false") == 3
-    before = {path: path.stat().st_mtime_ns for path in (run.out / "clips").iterdir()}
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in mp4s(run.out)}
+    first = run.metas()
+    # Nothing is cut: the sources are not even there.
+    shutil.rmtree(run.raw)
     assert run.curate(*CUT, *failing, *CAPTIONS) == 3
-    assert {path: path.stat().st_mtime_ns for path in (run.out / "clips").iterdir()} == before
-    assert check_captions(run) == 21
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in mp4s(run.out)} == before
+    assert check_captions(run) == 21 == len(server.requests)
+    for clip_id, meta in run.metas().items():
+        assert {*first[clip_id]["stages"], "captions"} == {*meta["stages"]}
+        changed = {name for name in meta if meta[name] != first[clip_id].get(name)}
+        assert changed == {
+            *("windows", "has_caption", "stages", "num_caption_windows"),
+            *("total_prompt_tokens", "total_output_tokens", "caption_quality_flags_enabled"),
+        }
+
+
+def mp4s(out: Path) -> list[Path]:
+    return sorted((out / "clips").iterdir())
 
 
 def test_a_clip_that_is_kept_after_all_is_captioned(

@@ -121,6 +121,28 @@ def test_gpus_are_those_that_this_process_may_use(monkeypatch: Patch, tmp_path: 
     assert gpus_here() == []
 
 
+def test_a_check_adds_up_what_models_take_of_this_machines_gpu(
+    raw: Path, tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    words = (
+        *("models", "check", "split", "--input_video_path", raw),
+        *("--output_clip_path", tmp_path / "out", *STRIDE),
+        *("--captioning_algorithm", "qwen", "--generate_captions", "true"),
+        *("--captioning_engine", "transformers", "--generate_embeddings", "true"),
+        *("--embedding_algorithm", "siglip2"),
+    )
+    together = "siglip2 2.8 GB (embeddings), qwen 20.9 GB (captions)"
+    for free_mib, fits in ((23_000, True), (22_000, False)):
+        fake_gpus(monkeypatch, tmp_path / "bin", {0: (81_920, free_mib), 1: (81_920, 81_000)})
+        ended = use(capsys, *words)
+        assert ended.status == 1, "there are no weights"
+        assert re.search(r"^  captions +qwen .* gpu +about 20\.9 GB$", ended.out, re.MULTILINE)
+        free = f"{free_mib * (1 << 20) / 1e9:.1f}"
+        assert f"together on one GPU: about 23.7 GB of {free} GB free" in ended.out
+        assert ("do not fit one GPU together" in ended.err) is not fits
+        assert (together in ended.err) is not fits
+
+
 def test_all_problems_are_told_at_once_by_run_plan_and_check(
     raw: Path, tmp_path: Path, capsys: Capture
 ) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import random
 import struct
 from collections.abc import Iterator
@@ -19,14 +17,6 @@ from transforms.errors import PreflightError
 from transforms.models.hub_cache import cache_folder, cached_snapshot
 from transforms.models.weights import locate_weights
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        importlib.util.find_spec("huggingface_hub") is None
-        and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs huggingface_hub (extra: models)",
-    ),
-]
 TINY = "tiny/vlm"
 PINNED = "cc594898137f460bfe9f0759e9844b3ce807cfb5"
 

@@ -14,14 +14,22 @@ from caption_server import KEY, CaptionServer, caption_server, forget_models, fr
 from make_video import VideoSpec, make_video
 from run_command import Curated
 from test_captions import CAPTIONS, CUT
+from test_stage_breaks import fused_stages, stage_of
 from upstream_tree import TreeClip, write_upstream_tree
 
 from beam_pipeline.cli import main
+from beam_pipeline.pipelines import recaption as recaption_graph
+from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
 from transforms.formats.annotations import AnnotationSummary
 from transforms.formats.caption_stats import CaptionQuality
 from transforms.formats.clip_meta import ClipMeta
 from transforms.layout import annotation_lease_uri, lease_uri
 from transforms.lease import hold_lease
+from transforms.media.child_limits import ChildLimits
+from transforms.media.look_settings import LookSettings
+from transforms.models.captions.settings import OpenAISettings
+from transforms.recaption.settings import RecaptionSettings
+from transforms.run_context import RunContext
 
 NUM_WINDOWS, NUM_CLIPS = 14, 6
 
@@ -225,6 +233,52 @@ def test_other_options_stop_and_the_ways_on_go_on(
     assert recaption(out, *other, "--overwrite") == 0
     assert len(server.requests) == NUM_WINDOWS
     assert check_captions(out) == NUM_WINDOWS
+
+
+def test_a_configuration_file_names_the_pipeline(out: Path, server: CaptionServer) -> None:
+    args = {"input_clip_path": str(out), "captioning_algorithm": "openai", "limit": 1}
+    job = out.parent / "job.json"
+    job.write_text(json.dumps({"pipeline": "recaption", "args": args}))
+    assert main([str(job)]) == 0
+    assert len(metas(out)) == 1
+
+
+def test_what_split_learns_later_is_no_damage(
+    out: Path, raw: Path, server: CaptionServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert recaption(out) == 0
+    run = Curated(raw, out, out.parent / "webdataset")
+    scores = ("--motion_filter", "score-only", "--sharpness_filter", "score-only")
+    assert run.curate(*CUT, "--generate_captions", "false", *scores, "--generate_previews") == 0
+    assert any("previews" in meta for meta in metas(out, "v0").values())
+    assert main(["verify", str(out)]) == 0, capsys.readouterr().out
+    with hold_lease(annotation_lease_uri(str(out), "v1"), "recaption"):
+        assert run.curate(*CUT, "--generate_captions", "false", "--overwrite") == 1
+    assert len(metas(out)) == NUM_CLIPS
+    assert run.curate(*CUT, "--generate_captions", "false", "--overwrite") == 0
+    assert not metas(out)
+    assert not [path for path in (out / "annotations").rglob("*") if path.is_file()]
+
+
+def test_a_clip_is_looked_at_captioned_and_written_in_one_stage(tmp_path: Path) -> None:
+    context = RunContext(
+        root=str(tmp_path),
+        run_id="run",
+        scratch=str(tmp_path),
+        progress_folder=str(tmp_path),
+        stages=(),
+        spans_fingerprint="",
+        annotation_version="v1",
+    )
+    settings = RecaptionSettings(LookSettings(), 1, ChildLimits(None, 60.0))
+    captions = CaptionSettings(EngineSpec("openai", OpenAISettings("model", None)), "What?")
+    stages = fused_stages(lambda root: recaption_graph(root, context, settings, captions))
+    together = {
+        stage_of(step, stages)
+        for step in ("OpenClips", "LookAtClips", "CaptionClips", "WriteAnnotations")
+    }
+    assert len(together) == 1
+    assert not any("ListClips" in stages[number] for number in together)
 
 
 def test_placeholders_tell_of_the_clip_and_its_source(out: Path, server: CaptionServer) -> None:

@@ -15,7 +15,7 @@ from transforms.json_files import write_json
 from transforms.layout import current_run_uri, failure_uri
 from transforms.records import video_uuid
 from transforms.run_context import RunContext
-from transforms.shards.dataset_state import PartPlan
+from transforms.shards.part_plans import PartPlan
 from transforms.shards.plan_shards import _without_planned
 from transforms.shards.rows import Rows
 from transforms.shards.samples import Sample

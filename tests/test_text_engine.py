@@ -14,6 +14,7 @@ from transforms.errors import PreflightError
 from transforms.models.captions import shared_engine
 from transforms.models.captions.chain.settings import EnhanceSettings, TextModelSettings
 from transforms.models.captions.engine import CaptionEngine, CaptionRequest
+from transforms.models.weights_digest import weights_digest
 from transforms.records import CaptionAnswer
 
 pytestmark = [
@@ -39,14 +40,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(folder: Path, *, slots: int = 4, max_tokens: int | None = 12) -> TextModelSettings:
-    return TextModelSettings(str(folder), max_tokens, slots)
+    digest = weights_digest(folder)
+    return TextModelSettings("m", str(folder), digest, max_tokens=max_tokens, slots=slots)
 
 
 @pytest.fixture
 def engine(folder: Path) -> Iterator[CaptionEngine]:
     from transforms.models.captions.text_engine import TextEngine
 
-    made = TextEngine(folder, settings(folder))
+    made = TextEngine(settings(folder))
     yield made
     made.close()
 
@@ -63,7 +65,7 @@ def test_an_answer_depends_on_its_prompt_alone(folder: Path, engine: CaptionEngi
     assert {answer.status for answer in together} <= {"success", "truncated"}
     assert len({answer.text for answer in together}) == len(PROMPTS)
     assert together[:3] == together[3:]
-    alone = TextEngine(folder, settings(folder, slots=1))
+    alone = TextEngine(settings(folder, slots=1))
     assert [one.text for one in ask(alone, PROMPTS)] == [one.text for one in together[:3]]
     alone.close()
     assert [one.prompt_tokens for one in together[:3]] == [num_tokens(folder, p) for p in PROMPTS]
@@ -90,7 +92,7 @@ def test_a_prompt_that_is_too_long_fails_alone(engine: CaptionEngine) -> None:
 def test_without_a_limit_the_context_is_one(folder: Path) -> None:
     from transforms.models.captions.text_engine import TextEngine
 
-    engine = TextEngine(folder, settings(folder, max_tokens=None))
+    engine = TextEngine(settings(folder, max_tokens=None))
     [answer] = ask(engine, PROMPTS[:1])
     engine.close()
     total = answer.prompt_tokens + answer.output_tokens
@@ -100,7 +102,7 @@ def test_without_a_limit_the_context_is_one(folder: Path) -> None:
 def test_a_closed_engine_takes_nothing_and_leaves_nobody_waiting(folder: Path) -> None:
     from transforms.models.captions.text_engine import TextEngine
 
-    engine = TextEngine(folder, settings(folder, slots=1))
+    engine = TextEngine(settings(folder, slots=1))
     futures = [engine.submit(CaptionRequest("w", PROMPTS[0])) for _ in range(20)]
     engine.close()
     assert all(future.done() for future in futures)
@@ -137,4 +139,4 @@ def test_a_folder_without_a_text_model(tmp_path: Path) -> None:
 
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(PreflightError, match="no text model can be loaded"):
-        TextEngine(tmp_path, settings(tmp_path))
+        TextEngine(settings(tmp_path))

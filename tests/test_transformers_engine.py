@@ -7,6 +7,8 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -311,6 +313,90 @@ def test_threads_of_a_process_share_one_model(
     barrier = threading.Barrier(1)
     work(0)
     assert len(loaded) == 2
+
+
+_LITTLE_MEMORY = """
+import json, resource, sys
+from transforms.models.captions.engine import CaptionRequest, FramesFile
+from transforms.models.captions.settings import TransformersSettings
+from transforms.models.captions.transformers_engine import TransformersEngine
+from transforms.models.weights_digest import weights_digest
+from pathlib import Path
+folder, small, large = map(Path, sys.argv[1:])
+settings = TransformersSettings(
+    "m", str(folder), weights_digest(folder), max_tokens=4, batch_size=3, device="cpu"
+)
+engine = TransformersEngine(settings)
+shown = {
+    "small": FramesFile(str(small), (0, 1, 2, 3), 25.0),
+    "large": FramesFile(str(large), tuple(range(64)), 25.0),
+}
+engine.submit(CaptionRequest("small", "?", frames=shown["small"])).result(60)
+[pages] = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmSize")]
+limit = int(pages) * 1024 + 400_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+asked = [CaptionRequest(name, "?", frames=shown[name]) for name in ("small", "large", "small")]
+answers = [future.result(120) for future in [engine.submit(request) for request in asked]]
+print(json.dumps([(answer.status, answer.message) for answer in answers]))
+engine.close()
+"""
+
+
+def test_a_batch_without_memory_is_answered_one_by_one(
+    requests: list[CaptionRequest], tiny_model: TinyModel, tmp_path: Path
+) -> None:
+    # As numbers of four bytes the large window's pixels take 433 MB.
+    assert requests[0].frames is not None
+    large = tmp_path / "large.npy"
+    np.save(large, np.zeros((64, 560, 1008, 3), np.uint8))
+    arguments = (tiny_model("qwen2_5_vl"), requests[0].frames.path, large)
+    ended = subprocess.run(
+        [sys.executable, "-c", _LITTLE_MEMORY, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert ended.returncode == 0, ended.stderr
+    [first, failed, last] = json.loads(ended.stdout)
+    assert first == last == ["truncated", ""]
+    assert failed[0] == "error"
+    assert failed[1].startswith("large: ")
+    assert "memory" in failed[1]
+
+
+_THREADS = """
+import threading, torch
+from transforms.models.captions.transformers_engine import _use_cores
+torch.set_num_threads(1)
+found = []
+def look():
+    found.append(torch.get_num_threads())
+def work():
+    _use_cores()
+    other = threading.Thread(target=look)
+    other.start()
+    other.join()
+    look()
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+look()
+print(found)
+"""
+
+
+def test_the_model_uses_all_cores_and_other_threads_keep_what_they_have() -> None:
+    # Where shots are detected, every other thread must have exactly one.
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    ended = subprocess.run(
+        [sys.executable, "-c", _THREADS],
+        env={**variables, "BEAM_CURATE_SLOTS": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.strip() == "[1, 3, 1]"
 
 
 @pytest.mark.gpu

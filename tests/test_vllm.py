@@ -9,6 +9,7 @@ import importlib.util
 import inspect
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
@@ -94,7 +95,7 @@ def test_every_answer_is_its_own_window_s(llm: Any, start: Start, tmp_path: Path
 def test_what_vllm_is_given(llm: Any, start: Start, tmp_path: Path) -> None:
     engine = start(
         engine={"max_model_len": 32768, "compilation_config": {"cudagraph_mode": "PIECEWISE"}},
-        sampling=Sampling(temperature=0.5, min_tokens=3),
+        sampling=Sampling(temperature=0.5, min_tokens=300),
     )
     request, _ = asked(tmp_path, "w")
     engine.submit(request).result(30)
@@ -116,7 +117,8 @@ def test_what_vllm_is_given(llm: Any, start: Start, tmp_path: Path) -> None:
         "do_sample_frames": False,
     }
     assert (params.max_tokens, params.temperature, params.top_p) == (100, 0.5, 0.001)
-    assert (params.repetition_penalty, params.min_tokens) == (1.05, 3)
+    assert params.repetition_penalty == 1.05
+    assert params.min_tokens == 100, "no more than max_tokens, which vLLM would refuse"
     assert params.output_kind.name == "FINAL_ONLY"
 
 
@@ -233,6 +235,9 @@ def test_cancelling_and_closing_make_vllm_forget_requests(
     assert len(running.aborted) == 3
     assert wait(futures, 5).not_done == set()
     assert llm.living == []
+    assert not [
+        one for one in threading.enumerate() if one.name.startswith(("asyncio", "caption-"))
+    ]
     engine.close()
     with pytest.raises(RuntimeError, match="closed"):
         engine.submit(asked(tmp_path, "later")[0])
@@ -261,7 +266,7 @@ def test_a_model_that_cannot_be_loaded_is_told(start: Start, tmp_path: Path) -> 
     broken.mkdir()
     (broken / "config.json").write_text("{}")
     settings = VllmSettings("tiny", str(broken), weights_digest(broken), "{}")
-    with pytest.raises(PreflightError, match="holds other files of the caption model tiny"):
+    with pytest.raises(PreflightError, match="holds other files of the model tiny"):
         VllmEngine(dataclasses.replace(settings, digest="0"))
     message = r"tiny: vLLM cannot load it \(No available memory for the cache blocks\.\)"
     with pytest.raises(PreflightError, match=message):

@@ -5,23 +5,20 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import subprocess
-from fractions import Fraction
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
 from make_video import VideoSpec, make_video
-from records_for_tests import make_facts
 
 from transforms.annotate.caption_requests import caption_requests
 from transforms.annotate.caption_settings import CaptionSettings, EngineSpec
-from transforms.clips.plan import Plan
 from transforms.media.clip_files import clip_path, frames_folder
 from transforms.media.look import LookResult, LookSettings, look
 from transforms.models.captions.engine import CaptionRequest, FramesFile
 from transforms.models.captions.settings import TransformersSettings
-from transforms.records import CaptionAnswer, Clip, ClipFile, Span, Video
+from transforms.records import CaptionAnswer, Clip, ClipFile, ClipSource
 
 SETTINGS = LookSettings(window_size=32, remainder_threshold=8, caption_fps=4.0)
 
@@ -122,14 +119,12 @@ def requests(
         made_by="encode",
         windows=found.windows,
     )
-    clip = Clip("c", "", "a.mp4", 0, 0, file=file, scratch=str(scratch))
-    span = Span("c", 0.0, 2.0, Fraction(0), Fraction(2))
-    video = Video(uri="/raw/a.mp4", rel="a.mp4", source_id="/raw/a.mp4", num_bytes=1)
-    plan = Plan(video, make_facts(), "identity", (span,), ((0, 1),), ((0, 1),), (), "1")
+    source_of_it = ClipSource("/raw/a.mp4", 0.0)
+    clip = Clip("c", "", "a.mp4", 0, 0, file=file, scratch=str(scratch), source=source_of_it)
     spec = EngineSpec("transformers", TransformersSettings("m", "/m", ""))
     if path.stat().st_size and source.suffix == ".damaged":
         path.write_bytes(path.read_bytes()[:300])
-    return caption_requests(clip, CaptionSettings(spec, "{num_frames}?", 4.0), plan, "/nowhere")
+    return caption_requests(clip, CaptionSettings(spec, "{num_frames}?", 4.0), "/nowhere")
 
 
 def test_frames_that_are_missing_are_taken_out_again_and_are_the_same(

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,6 +127,65 @@ class TestChecks:
         assert "UNAVAILABLE" in log
         assert "ended with status 1 while it started" in str(read_report(order.reports))
         assert list(Path(str(order.scratch_path)).iterdir()) == [], "its scratch folder"
+
+
+class TestCheckAlone:
+    """``--check``: what a machine lacks is printed, with the exit status of a worker's start."""
+
+    def test_a_good_machine(self, order: BootOrder, tmp_path: Path) -> None:
+        assert self.checked(order, tmp_path) == (0, "")
+        assert list((tmp_path / "logs").iterdir()) == [], "no worker was started"
+        assert list((tmp_path / "scratch").iterdir()) == []
+
+    def test_a_bad_machine(self, order: BootOrder, tmp_path: Path) -> None:
+        other = {**program_facts(), "av": "0.1"}
+        missing = str(tmp_path / "not-mounted" / "lease.json")
+        (tmp_path / "file").write_text("")
+        for bad, status, needle in (
+            (dataclasses.replace(order, program=other), OTHER_PROGRAM, "0.1 there"),
+            (
+                dataclasses.replace(order, visible=(missing,)),
+                NOT_VISIBLE,
+                f"{missing}: is not there",
+            ),
+            (
+                dataclasses.replace(order, scratch_path=f"{tmp_path}/file"),
+                NO_SCRATCH,
+                "File exists",
+            ),
+        ):
+            found, told = self.checked(bad, tmp_path)
+            assert found == status
+            assert told.startswith(f"{socket.gethostname()}: ")
+            assert needle in told
+        assert read_report(order.reports) is None, "the submitter reads what is printed"
+
+    def test_a_log_folder_that_cannot_be_made(self, order: BootOrder, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        status, told = self.checked(order, tmp_path, logs=f"{tmp_path}/file/logs")
+        assert status == NOT_STARTED
+        assert "a worker's log cannot be written" in told
+
+    @staticmethod
+    def checked(order: BootOrder, tmp_path: Path, *, logs: str = "") -> tuple[int, str]:
+        """Run the check and return its exit status and what it printed."""
+        for name in ("locks", "logs"):
+            (tmp_path / name).mkdir(exist_ok=True)
+        variables = {
+            VARIABLE: order.to_json(),
+            "XDG_RUNTIME_DIR": str(tmp_path / "locks"),
+            "BEAM_CURATE_LOGS": logs or str(tmp_path / "logs"),
+        }
+        result = subprocess.run(
+            [sys.executable, "-m", "runners.worker_boot", "--id=check", "--check"],
+            env=environment(variables),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert result.stderr == ""
+        return result.returncode, result.stdout
 
 
 def test_workers_are_told_to_stop(tmp_path: Path) -> None:

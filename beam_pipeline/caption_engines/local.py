@@ -17,7 +17,8 @@ from transforms.models.weights_digest import weights_digest
 SplitLike = CaptionedConfig
 ALGORITHMS = frozenset(
     {
-        *("qwen", "nemotron", "cosmos_r1", "cosmos_r2", "qwen3_5_27b"),
+        *("qwen", "nemotron", "cosmos_r1", "cosmos_r2", "cosmos3_nano", "cosmos3_super"),
+        *("qwen3_5_27b", "qwen3_6_27b", "qwen3_6_27b_fp8"),
         *("qwen3_vl_30b", "qwen3_vl_30b_fp8", "qwen3_vl_235b", "qwen3_vl_235b_fp8"),
     }
 )

@@ -13,6 +13,8 @@ class CaptionModel(Section):
     title: ClassVar[str] = "Caption model"
 
     captioning_algorithm: Literal[
+        "cosmos3_nano",
+        "cosmos3_super",
         "cosmos_r1",
         "cosmos_r2",
         "gemini",
@@ -20,6 +22,8 @@ class CaptionModel(Section):
         "openai",
         "qwen",
         "qwen3_5_27b",
+        "qwen3_6_27b",
+        "qwen3_6_27b_fp8",
         "qwen3_vl_235b",
         "qwen3_vl_235b_fp8",
         "qwen3_vl_30b",

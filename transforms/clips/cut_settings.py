@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from transforms.media.child_limits import ChildLimits
 from transforms.media.clip_form import UNCHANGED, ClipForm
-from transforms.media.encode import EncodeSettings
+from transforms.media.encode_settings import EncodeSettings
 from transforms.media.look import LookSettings
 
 

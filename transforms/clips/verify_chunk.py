@@ -8,6 +8,7 @@ from typing import Any
 from transforms.checked_files import BadFileError, read_checked
 from transforms.clips.chunk_record import chunk_record
 from transforms.clips.plan import Plan
+from transforms.clips.predict_dataset import missing_windows
 from transforms.clips.verified_clips import VerifiedClips
 from transforms.clips.verify_clip import ClipCheck, damaged_clip, verify_clip
 from transforms.clips.verify_embeddings import verify_tables
@@ -32,6 +33,7 @@ def verify_chunk(
         checks.append(check)
         if check.meta is not None and not check.is_damaged:
             clips.add(check.meta)
+            yield from _without_windows(check.meta, plan, chunk_index, clips.root)
     name, uri = (
         chunk_name(plan, chunk_index),
         chunk_record_uri(clips.root, plan.video.rel, chunk_index),
@@ -44,6 +46,16 @@ def verify_chunk(
         yield Finding("chunk", name, uri, str(error), (uri,))
     else:
         yield from _against_record(record, plan, chunk_index, checks, failures, clips.root)
+
+
+def _without_windows(
+    meta: dict[str, Any], plan: Plan, chunk_index: int, root: str
+) -> Iterator[Finding]:
+    """Yield files of the Cosmos-Predict2 dataset that are gone; an open chunk writes them anew."""
+    record = chunk_record_uri(root, plan.video.rel, chunk_index)
+    for uri in missing_windows(root, meta):
+        reason = "is missing; the clip's metadata says that it was written"
+        yield Finding("window", meta["span_uuid"], uri, reason, (record,))
 
 
 def chunk_name(plan: Plan, chunk_index: int) -> str:
@@ -74,7 +86,7 @@ def _against_record(
 ) -> Iterator[Finding]:
     named_failed = {clip["span_uuid"] for clip in record["failed_clips"]}
     metas, failed = [], {}
-    lost = [check for check in checks if check.is_damaged]
+    is_lost = False
     for check in checks:
         clip_id = check.clip_id
         # A committed clip may have failed at a stage turned on later: then it is failed.
@@ -83,33 +95,58 @@ def _against_record(
         elif check.meta is not None:
             metas.append(check.meta)
         elif clip_id not in record["no_frames"] and not check.is_damaged:
-            lost.append(check)
+            is_lost = True
             yield _lost_clip(root, plan, chunk_index, clip_id, clip_id in named_failed)
-    if lost:
+    if is_lost or any(check.is_damaged for check in checks):
         # The record goes with them; what else it says is no news.
         return
+    expected = _expected_record(record, plan, chunk_index, metas, failed, root)
+    if wrong := _wrong_record(record, expected, plan, chunk_index, root):
+        yield wrong
+        return
+    yield from verify_tables(root, plan, chunk_index, metas)
+
+
+def _expected_record(
+    record: dict[str, Any],
+    plan: Plan,
+    chunk_index: int,
+    metas: list[dict[str, Any]],
+    failed: dict[str, Any],
+    root: str,
+) -> dict[str, Any]:
+    """Return what the chunk's record must say of these clips."""
+    truncated = record.get("source_truncated", ())
     expected = chunk_record(
         plan,
         chunk_index,
         metas=metas,
         failures=failed,
         context=_context(root, record),
-        truncated={
-            clip["span_uuid"]: clip["reason"] for clip in record.get("source_truncated", ())
-        },
+        truncated={clip["span_uuid"]: clip["reason"] for clip in truncated},
     )
     if "score_counts" not in record:
         # Records of before there were distributions.
         expected.pop("score_counts", None)
+    return expected
+
+
+def _wrong_record(
+    record: dict[str, Any],
+    expected: dict[str, Any],
+    plan: Plan,
+    chunk_index: int,
+    root: str,
+) -> Finding | None:
+    """Return what the record says wrongly; None when it is right."""
     wrong = sorted(name for name in expected if record.get(name) != expected[name])
-    if wrong:
-        ids = _ids(record) ^ _ids(expected)
-        uri = chunk_record_uri(root, plan.video.rel, chunk_index)
-        reason = f"{', '.join(wrong)}: not what its clips say"
-        reason += f" ({', '.join(sorted(ids))})" if ids else ""
-        yield Finding("chunk", chunk_name(plan, chunk_index), uri, reason, (uri,))
-        return
-    yield from verify_tables(root, plan, chunk_index, metas)
+    if not wrong:
+        return None
+    ids = _ids(record) ^ _ids(expected)
+    uri = chunk_record_uri(root, plan.video.rel, chunk_index)
+    reason = f"{', '.join(wrong)}: not what its clips say"
+    reason += f" ({', '.join(sorted(ids))})" if ids else ""
+    return Finding("chunk", chunk_name(plan, chunk_index), uri, reason, (uri,))
 
 
 def _lost_clip(

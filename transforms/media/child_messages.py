@@ -9,7 +9,7 @@ from typing import Literal
 
 from transforms.json_records import from_plain, to_plain
 from transforms.media.clip_form import UNCHANGED, ClipForm
-from transforms.media.encode import EncodeSettings
+from transforms.media.encode_settings import EncodeSettings
 from transforms.media.look_settings import LookSettings
 from transforms.records import ClipFile, Failure, MadeBy, VideoFacts
 

@@ -15,10 +15,10 @@ from transforms.errors import MediaError
 from transforms.media.audio import AudioSource
 from transforms.media.clip_writer import MUXER_OPTIONS
 from transforms.media.copy_packets import Stretch, copy_problem, find_stretch, packets_from
-from transforms.media.cut_pass import Run
 from transforms.media.cut_plan import ClipPlan, CutResult
 from transforms.media.open_input import open_input
 from transforms.media.out_of_memory import raise_if_memory_is_scarce
+from transforms.media.run_of_clips import Run
 
 
 def copied_clips(run: Run, plans: Sequence[ClipPlan]) -> Iterator[CutResult]:

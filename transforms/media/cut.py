@@ -8,13 +8,14 @@ from pathlib import Path
 
 from transforms.media.clip_form import UNCHANGED, ClipForm
 from transforms.media.copy_clip import copied_clips
-from transforms.media.cut_pass import CutPass, Run
+from transforms.media.cut_pass import CutPass
 from transforms.media.cut_plan import ClipPlan, CutResult, CutSpan, plan_clip
 from transforms.media.decode import DecodeCounters
-from transforms.media.encode import COPY, EncodeSettings
+from transforms.media.encode_settings import COPY, EncodeSettings
 from transforms.media.frame_choice import fitted
 from transforms.media.packet_index import PacketIndex
 from transforms.media.passthrough import passthrough_reason
+from transforms.media.run_of_clips import Run
 from transforms.records import VideoFacts
 
 __all__ = ["CutResult", "CutSpan", "cut_run"]

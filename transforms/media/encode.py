@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,14 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from transforms.errors import PreflightError
+from transforms.media.encode_settings import (
+    BIT_RATE_KBIT,
+    COPY,
+    FIXED_OPTIONS,
+    SVT_AV1_PRESET,
+    EncodeSettings,
+    Picture,
+)
 from transforms.media.scheduling import own_scheduling
 
 if TYPE_CHECKING:  # Children import this module, and have no use for pydantic.
@@ -31,126 +37,12 @@ __all__ = [
     "resolve_encoder",
 ]
 
-COPY = "copy"
-"""In place of an encoder: the source's packets."""
-
-BIT_RATE_KBIT = 4000
-"""Upstream's ``-b:v 4M`` (contract §1.6)."""
-
 KNOWN_ENCODERS = ("libx264", "h264_nvenc")
 """The H.264 encoders that this module knows how to set."""
 
-# Keyframes stand only where a frame's pict_type asks for one: an infinite keyint alone still lets
-# libx264 put them at scene cuts. cpu-independent: the same bytes whatever the processor can do.
-# a53cc: closed captions of the source are text, they stay out of the picture's bytes.
-_X264 = (
-    ("x264-params", "cpu-independent=1:keyint=infinite:scenecut=0"),
-    ("forced-idr", "1"),
-    ("a53cc", "0"),
-)
-# Contract §1.6, and what keeps NVENC from placing keyframes itself.
-_NVENC = (
-    ("rc", "vbr"),
-    ("tune", "hq"),
-    ("b_ref_mode", "middle"),
-    ("temporal-aq", "1"),
-    ("rc-lookahead", "20"),
-    ("spatial-aq", "1"),
-    ("no-scenecut", "1"),
-    ("forced-idr", "1"),
-    ("a53cc", "0"),
-)
-# lp=1: one thread, the same bytes on every machine. Keyframes only where they are asked for.
-_SVT_AV1 = (("svtav1-params", "lp=1:scd=0"),)
-_SVT_AV1_PRESET = "8"
-_NVENC_CQ = "21"
 _ENDLESS_GOP = 1_000_000_000
-_COPY = (("rule", "1"),)
-"""Counted up when copied clips come to hold other packets than before."""
-_SHORTEST = "shortest_seconds"
-_FIXED = {"libx264": _X264, "h264_nvenc": _NVENC, "libsvtav1": _SVT_AV1, COPY: _COPY}
 _PROBE_SIZE = (320, 192)
 """Width and height in pixels of the frame that probes an encoder; NVENC needs at least 145x49."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodeSettings:
-    """How clips are encoded, resolved on the machine that starts the run; JSON-able by ``asdict``.
-
-    Everything that decides the bytes of a clip stands here or in :func:`encoder_build`.
-    """
-
-    codec: str
-    """Name of the encoder: libx264, h264_nvenc or libsvtav1; or ``COPY``."""
-    preset: str
-    """Preset of libx264 or libsvtav1; else empty."""
-    threads: int
-    """Threads of one encoder."""
-    crf: float | None
-    """Constant quality; None: a bit rate."""
-    bit_rate_kbit: int
-    """Bit rate in 1000 bits per second when ``crf`` is None and the input's is not wanted."""
-    use_input_bit_rate: bool
-    """Whether the bit rate of the input video is used instead."""
-    passthrough: bool
-    """Whether a span that covers a whole clean H.264 mp4 keeps its bytes."""
-    options: tuple[tuple[str, str], ...]
-    """Fixed options of the encoder, or of copying, name and value."""
-
-    def __post_init__(self) -> None:
-        """Turn the lists that JSON makes of tuples back into tuples."""
-        pairs = tuple((str(name), str(value)) for name, value in self.options)
-        object.__setattr__(self, "options", pairs)
-
-    def dropping_below(self, seconds: float) -> EncodeSettings:
-        """Return the settings by which copied clips of fewer seconds fail; others stay as they are.
-
-        What is encoded has the length of its span, what is copied what packets leave of it.
-        """
-        if self.codec != COPY:
-            return self
-        return dataclasses.replace(self, options=(*_COPY, (_SHORTEST, f"{seconds:g}")))
-
-    @property
-    def shortest_seconds(self) -> Fraction:
-        """How long a copied clip must be."""
-        return Fraction(dict(self.options).get(_SHORTEST, "0"))
-
-    def bit_rate(self, *, input_kbit: int) -> int:
-        """Return the bit rate in bits per second, 0 for constant quality."""
-        if self.crf is not None:
-            return 0
-        return 1000 * (input_kbit if self.use_input_bit_rate else self.bit_rate_kbit)
-
-    def codec_options(self) -> dict[str, str]:
-        """Return what the encoder is opened with."""
-        options = dict(self.options)
-        if self.preset:
-            options["preset"] = self.preset
-        if self.codec == "h264_nvenc":
-            options["cq"] = _NVENC_CQ if self.crf is None else f"{self.crf:g}"
-        elif self.crf is not None:
-            options["crf"] = f"{self.crf:g}"
-        return options
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What an encoder must know about the frames it will get."""
-
-    width: int
-    """Pixels, even."""
-    height: int
-    """Pixels, even."""
-    pixel_format: str
-    """yuv420p, or for full range yuvj420p where the encoder knows it; yuv420p10le."""
-    time_base: Fraction
-    """Seconds per tick of the frames' PTS."""
-    rate: Fraction
-    """Frames per second, for the encoder's rate control only."""
-    sample_aspect_ratio: Fraction = Fraction(1)
-    color: tuple[int, int, int, int] = (0, 2, 2, 2)
-    """Range, primaries, transfer, matrix as FFmpeg numbers them; default: all untagged."""
 
 
 def resolve_encoder(transcode: Transcode) -> tuple[EncodeSettings, str | None]:
@@ -163,7 +55,7 @@ def resolve_encoder(transcode: Transcode) -> tuple[EncodeSettings, str | None]:
     """
     wanted = transcode.transcode_encoder
     codec = "libx264" if wanted in ("auto", "libopenh264") else wanted
-    presets = {"libx264": transcode.transcode_preset, "libsvtav1": _SVT_AV1_PRESET}
+    presets = {"libx264": transcode.transcode_preset, "libsvtav1": SVT_AV1_PRESET}
     settings = EncodeSettings(
         codec=codec,
         preset=presets.get(codec, ""),
@@ -172,7 +64,7 @@ def resolve_encoder(transcode: Transcode) -> tuple[EncodeSettings, str | None]:
         bit_rate_kbit=BIT_RATE_KBIT,
         use_input_bit_rate=transcode.transcode_use_input_video_bit_rate,
         passthrough=not transcode.asks_for_encoding,
-        options=_FIXED[codec],
+        options=FIXED_OPTIONS[codec],
     )
     problem = None if codec == COPY else _problem(settings)
     if problem is not None:
@@ -190,7 +82,7 @@ def working_encoders() -> list[str]:
     """Return the H.264 encoders that encode a frame on this machine."""
     working = []
     for codec in KNOWN_ENCODERS:
-        fixed = _FIXED[codec]
+        fixed = FIXED_OPTIONS[codec]
         preset = "veryfast" if codec == "libx264" else ""
         settings = EncodeSettings(codec, preset, 1, None, BIT_RATE_KBIT, False, False, fixed)
         if _problem(settings) is None:
@@ -204,7 +96,8 @@ def encoder_build() -> str:
 
     The number is read from the first packet, where libx264 signs its streams.
     """
-    settings = EncodeSettings("libx264", "ultrafast", 1, None, BIT_RATE_KBIT, False, False, _X264)
+    fixed = FIXED_OPTIONS["libx264"]
+    settings = EncodeSettings("libx264", "ultrafast", 1, None, BIT_RATE_KBIT, False, False, fixed)
     found = re.search(rb"x264 - core (\d+)", _probe_bytes(settings))
     core = found.group(1).decode() if found else "unknown"
     return f"libx264 core {core} / av {av.__version__}"

@@ -94,6 +94,47 @@ class PacketScan:
         return f"the header promises {stated:.3f} s, the packets end at {self.end_seconds:.3f} s"
 
 
+class _Packets:
+    """Gathers what the packets of one stream say, in decode order."""
+
+    def __init__(self, facts: VideoFacts, chain_ends: int | None) -> None:
+        self._facts = facts
+        self._chain_ends = chain_ends
+        self.pts, self.dts, self.duration = array("q"), array("q"), array("q")
+        self.shown, self.key = bytearray(), bytearray()
+        self.damaged, self.positions = array("q"), array("q")
+        self.broken = 0
+        """As in ``PacketScan``."""
+        self.is_packed = False
+        """Whether the first packet carries the mark of packed B-frames."""
+
+    def add(self, packet: av.Packet[Any]) -> None:
+        """Take the stream's next packet."""
+        codec = self._facts.codec
+        if not self.pts and codec == "mpeg4":
+            self.is_packed = bool(_PACKED_B_FRAMES.search(bytes(packet)))
+        if self._chain_ends is None or packet.pos is None or packet.pos < self._chain_ends:
+            self.broken = len(self.pts) + 1
+        self.positions.append(packet.pos or 0)
+        if packet.is_corrupt:
+            self.damaged.append(len(self.pts))
+        invisible = is_invisible(packet, codec)
+        self.pts.append(_NO_TIME if packet.pts is None else packet.pts)
+        self.dts.append(_NO_TIME if packet.dts is None else packet.dts)
+        self.duration.append(packet.duration or 0)
+        self.shown.append(not invisible and not packet.is_discard)
+        self.key.append(not invisible and packet.is_keyframe)
+
+    def all_damaged(self, path: str) -> NDArray[np.int64]:
+        """Return the numbers of the damaged packets, those behind lost bytes of MPEG-TS too."""
+        damaged = np.array(self.damaged, dtype=np.int64)
+        if self.pts and self._facts.container == "mpegts":
+            positions = np.array(self.positions, dtype=np.int64)
+            losses = np.searchsorted(positions, sync_losses(path)) - 1
+            damaged = np.concatenate([damaged, np.maximum(losses, 0)])
+        return np.unique(damaged)
+
+
 def scan_packets(
     path: str,
     container: av.container.InputContainer,
@@ -106,55 +147,39 @@ def scan_packets(
         av.error.FFmpegError: The file cannot be read on.
     """
     index = IndexEntries.of(stream)
-    extradata = stream.codec_context.extradata or b""
-    packed = bool(_PACKED_B_FRAMES.search(extradata))
+    packed = bool(_PACKED_B_FRAMES.search(stream.codec_context.extradata or b""))
     reorders = stream.codec_context.has_b_frames
-    pts, dts, duration = array("q"), array("q"), array("q")
-    shown, key = bytearray(), bytearray()
-    damaged, positions = array("q"), array("q")
+    packets = _Packets(facts, broken_at(path, facts.container))
     end_seconds = 0.0
-    broken, chain_ends = 0, broken_at(path, facts.container)
     for packet in container.demux():
         if packet.size == 0:
             continue
         end_seconds = max(end_seconds, _end_seconds(packet))
-        if packet.stream_index != facts.stream_index:
-            continue
-        if not pts and facts.codec == "mpeg4":
-            packed = packed or bool(_PACKED_B_FRAMES.search(bytes(packet)))
-        if chain_ends is None or packet.pos is None or packet.pos < chain_ends:
-            broken = len(pts) + 1
-        positions.append(packet.pos or 0)
-        if packet.is_corrupt:
-            damaged.append(len(pts))
-        invisible = is_invisible(packet, facts.codec)
-        pts.append(_NO_TIME if packet.pts is None else packet.pts)
-        dts.append(_NO_TIME if packet.dts is None else packet.dts)
-        duration.append(packet.duration or 0)
-        shown.append(not invisible and not packet.is_discard)
-        key.append(not invisible and packet.is_keyframe)
-    if pts and facts.container == "mpegts":
-        losses = np.searchsorted(np.array(positions, dtype=np.int64), sync_losses(path)) - 1
-        damaged.extend(int(number) for number in np.maximum(losses, 0))
-    times = np.array(pts, dtype=np.int64), np.array(dts, dtype=np.int64)
-    visible_packets = np.array(shown, dtype=np.bool_)
+        if packet.stream_index == facts.stream_index:
+            packets.add(packet)
+    dts = np.array(packets.dts, dtype=np.int64)
+    shown = np.array(packets.shown, dtype=np.bool_)
     best, usable = _presentation(
-        *times, visible_packets, avi=facts.container == "avi", reorders=reorders
+        np.array(packets.pts, dtype=np.int64),
+        dts,
+        shown,
+        avi=facts.container == "avi",
+        reorders=reorders,
     )
     return PacketScan(
         pts=best,
-        dts=np.where(times[1] == _NO_TIME, best, times[1]),
-        duration=np.array(duration, dtype=np.int64),
-        shown=visible_packets,
-        keyframes=np.flatnonzero(np.array(key, dtype=np.bool_)),
-        pts_usable=usable and not packed,
+        dts=np.where(dts == _NO_TIME, best, dts),
+        duration=np.array(packets.duration, dtype=np.int64),
+        shown=shown,
+        keyframes=np.flatnonzero(np.array(packets.key, dtype=np.bool_)),
+        pts_usable=usable and not packed and not packets.is_packed,
         index=index,
         # Muxers state the duration from time 0 or from the first packet: the milder counts.
         end_seconds=end_seconds - min(0.0, (container.start_time or 0) / av.time_base),
         file_size=container.size,
         reorders=int(reorders),
-        broken=broken,
-        damaged=np.unique(np.array(damaged, dtype=np.int64)),
+        broken=packets.broken,
+        damaged=packets.all_damaged(path),
         cut_off=cut_off(path, facts.container),
     )
 

@@ -98,20 +98,14 @@ def _facts(
     short = container_name(container)
     picture = _picture(stream, name=name)  # before decoding, which may change it
     opened = IndexEntries.of(stream)
-    first = read_first_packets(container, stream)
-    if first.encrypted:
-        raise MediaError(
-            "encrypted",
-            f"{name}: needed a video that can be decoded, got an encrypted track (CENC); "
-            "decrypt the file first",
-        )
+    first = _first_packets(container, stream, name=name)
     read = IndexEntries.of(stream)
     full = full_index(container, stream, container_name=short)
     indexed = has_keyframe_index(short, before=read, full=full, header_frames=stream.frames)
     lists_frames = short in ("mp4", "mov", "avi") and stream.frames > 0 and len(opened) > 1
     timing = _timing(container, stream, first, source=source, name=name)
+    times = opened.timestamp[opened.is_shown] if lists_frames else first.pts
     audio = container.streams.best("audio")
-    num_video, num_audio = len(container.streams.video), len(container.streams.audio)
     return VideoFacts(
         container=short,
         stream_index=stream.index,
@@ -120,19 +114,36 @@ def _facts(
         **dataclasses.asdict(timing),
         rotation_degrees=first.rotation_degrees,
         time_base=_time_base(stream),
-        variable_frame_rate=variable_frame_rate(
-            opened.timestamp[opened.is_shown] if lists_frames else first.pts,
-            time_base=_time_base(stream),
-        ),
+        variable_frame_rate=variable_frame_rate(times, time_base=_time_base(stream)),
         bit_rate_kbit=int((stream.codec_context.bit_rate or 0) / 1024) or _DEFAULT_BIT_RATE_KBIT,
         audio_codec=audio.codec_context.codec.canonical_name if audio else "",
-        num_streams=(num_video, num_audio, len(container.streams) - num_video - num_audio),
+        num_streams=_num_streams(container),
         header_frames=stream.frames,
         has_keyframe_index=indexed,
         needs_full_read=not indexed and not lists_frames,
         encrypted=False,
         notes=_timing_notes(container, stream) + (("mirrored",) if first.mirrored else ()),
     )
+
+
+def _first_packets(
+    container: av.container.InputContainer, stream: av.VideoStream, *, name: str
+) -> FirstPackets:
+    """Return what the first packets say; raises ``MediaError`` when they are encrypted."""
+    first = read_first_packets(container, stream)
+    if first.encrypted:
+        raise MediaError(
+            "encrypted",
+            f"{name}: needed a video that can be decoded, got an encrypted track (CENC); "
+            "decrypt the file first",
+        )
+    return first
+
+
+def _num_streams(container: av.container.InputContainer) -> tuple[int, int, int]:
+    """Return how many streams show pictures, sound, and anything else."""
+    num_video, num_audio = len(container.streams.video), len(container.streams.audio)
+    return num_video, num_audio, len(container.streams) - num_video - num_audio
 
 
 def _picture(stream: av.VideoStream, *, name: str) -> _Picture:

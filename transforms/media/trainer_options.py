@@ -12,7 +12,7 @@ from transforms.media.clip_form import ClipForm, Resize
 from transforms.section import Section, option
 
 if TYPE_CHECKING:  # Options are read without FFmpeg, which takes a while to import.
-    from transforms.media.encode import EncodeSettings
+    from transforms.media.encode_settings import EncodeSettings
 
 FrameMultiple = Literal["none", "4n+1", "8n+1"]
 _MULTIPLES: dict[str, int] = {"none": 0, "4n+1": 4, "8n+1": 8}

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from transforms.errors import PreflightError
 from transforms.models.hub_cache import MAIN, cache_folder, repository_folder
@@ -122,7 +123,7 @@ def _told(hub_id: str, revision: str, disk: Path | None = None) -> Iterator[None
     except ImportError:
         raise PreflightError(_CLIENT) from None
     # The client's HTTP library differs by its version: its errors have this common base.
-    web_error = errors.HfHubHTTPError.__bases__[0]
+    web_error: Any = errors.HfHubHTTPError.__bases__[0]
     try:
         yield
     except (web_error, OSError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,13 +90,34 @@ def locate_weights(
     wanted = revision or (found.revision if found else None)
     looked: list[str] = []
     where = (
-        _in_folder(_Wanted(hub_id, found, revision, may_copy), model_weights_path, looked)
+        _readable(
+            f"model_weights_path={model_weights_path}",
+            lambda: _in_folder(
+                _Wanted(hub_id, found, revision, may_copy), model_weights_path, looked
+            ),
+            looked,
+        )
         or _in_package(found)
-        or _in_cache(hub_id, found, wanted, looked)
+        or _readable(
+            f"the hub's cache {cache_folder()}",
+            lambda: _in_cache(hub_id, found, wanted, looked),
+            looked,
+        )
     )
     if where is None:
         raise PreflightError(_missing(name, revision, looked))
     return where
+
+
+def _readable(
+    place: str, look: Callable[[], FoundWeights | None], looked: list[str]
+) -> FoundWeights | None:
+    """Return what ``look`` finds; a place that may not be read holds nothing."""
+    try:
+        return look()
+    except OSError as error:
+        looked.append(f"{place} (cannot be read: {error.strerror})")
+        return None
 
 
 def is_hub_id(name: str) -> bool:
@@ -114,7 +136,13 @@ def _in_place(name: str) -> FoundWeights:
             f"{name}: there is no such folder; give a folder that holds a model's files "
             "(config.json, *.safetensors, ...), or its id on the hub (owner/name)"
         )
-    if problem := problem_of(folder):
+    try:
+        problem = problem_of(folder)
+    except OSError as error:
+        raise PreflightError(
+            f"{name}: cannot be read: {error.strerror}; mend its rights"
+        ) from error
+    if problem:
         raise PreflightError(
             f"{name}: {problem}, so it holds no whole model; copy it there again, or name another"
         )

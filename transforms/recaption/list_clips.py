@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from transforms.layout import FAILURES, METAS, annotations_uri, meta_uri
+from transforms.progress import count
 from transforms.recaption.settings import RecaptionSettings
 from transforms.run_context import FIRST_VERSION, RunContext
 from transforms.shards.list_clip_records import list_clip_records
@@ -49,6 +50,7 @@ def list_clips(context: RunContext, settings: RecaptionSettings) -> Iterator[Bat
         done = committed_clips(context.root, context.annotation_version)
         done |= failed_clips(context.root, context.annotation_version)
         clip_ids = [clip_id for clip_id in clip_ids if clip_id not in done]
+    count(context.progress_folder, clips_to_annotate=len(clip_ids))
     if clip_ids:
         uri = summary_uri(context.root, context.annotation_version)
         storage_for(uri).delete(uri)

@@ -11,6 +11,7 @@ from transforms.errors import MediaError
 from transforms.json_files import read_json_if_there
 from transforms.layout import meta_uri
 from transforms.models.captions.engine import CAPTIONED
+from transforms.progress import count
 from transforms.recaption.first_meta import read_first_meta, source_of
 from transforms.recaption.list_clips import Batch, is_committed
 from transforms.records import Clip, Failure
@@ -41,7 +42,11 @@ class OpenClips(beam.PTransform):
 def open_clips(batch: Batch, context: RunContext) -> Iterator[Clip]:
     """Yield the clips of a batch that are to be captioned, or have failed."""
     read = read_ahead(lambda clip_id: open_clip(clip_id, context), batch, context.root)
-    return (clip for clip in read if clip is not None)
+    for clip in read:
+        if clip is None:
+            count(context.progress_folder, clips_left_out=1)
+        else:
+            yield clip
 
 
 def open_clip(clip_id: str, context: RunContext) -> Clip | None:

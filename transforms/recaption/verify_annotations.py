@@ -34,6 +34,9 @@ from transforms.storage.interface import NotFoundError
 from transforms.storage.uris import join, relative
 
 _WHAT = "annotation"
+_MAY_DIFFER = CAPTION_FIELDS | {"clip_location", "rejection", "previews"}
+"""What is made anew, and what later runs of ``split`` may decide otherwise."""
+_IDENTITY = frozenset({"span_uuid", "source_video", "num_bytes", "sha256", "num_frames"})
 _CLIP = re.compile(r"([^/]+)\.json")
 
 
@@ -46,7 +49,8 @@ def annotation_versions(root: str) -> list[str]:
 def verify_annotations(root: str, version: str, *, scratch: Path, watch: Watch) -> list[Finding]:
     """Return everything that is missing or wrong in a version.
 
-    Every metadata file says what ``split`` wrote but for its captions, every clip has one or a
+    Every metadata file says what ``split`` wrote but for its captions (stages turned on later may
+    have added to v0, which is no fault of it), every clip has one or a
     failure, and what is told of all of them is what they say. The clips themselves are verified
     with the output.
     """
@@ -106,19 +110,22 @@ def _meta_problem(uri: str, first: dict[str, Any], watch: Watch) -> str | None:
         meta = read_checked(uri, AnnotatedMeta, watch)
     except BadFileError as error:
         return str(error)
-    names = (meta.keys() | first.keys()) - CAPTION_FIELDS
-    wrong = sorted(name for name in names if meta.get(name) != first.get(name))
-    stages = first.get("stages")
-    if isinstance(stages, dict):
-        before = {name: value for name, value in stages.items() if name != "captions"}
-        if any(meta["stages"].get(name) != value for name, value in before.items()):
-            wrong.append("stages")
+    wrong = [name for name in sorted(meta.keys() - _MAY_DIFFER) if not _agree(meta, first, name)]
+    wrong += sorted(name for name in _IDENTITY & first.keys() if name not in meta)
     if wrong:
         return f"{', '.join(wrong)}: not what split wrote"
     captioned = any(window.get("caption_status") in CAPTIONED for window in meta["windows"])
     if (meta["has_caption"], meta["valid"]) != (captioned, bool(meta["windows"])):
         return "has_caption or valid: not what its windows say"
     return None
+
+
+def _agree(meta: dict[str, Any], first: dict[str, Any], name: str) -> bool:
+    """Return whether a field says what v0 says, which may have learnt more since."""
+    mine, theirs = meta[name], first.get(name)
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        return all(theirs.get(key) == value for key, value in mine.items())
+    return bool(mine == theirs)
 
 
 def _failures(root: str, version: str, watch: Watch) -> Iterator[Finding]:

@@ -16,15 +16,12 @@ from transforms.json_files import read_json, read_json_if_there
 from transforms.lease import raise_if_lost
 from transforms.progress import mark_first
 from transforms.run_context import SCHEMA_VERSION
+from transforms.shards.changed_files import write_if_changed
 from transforms.shards.dataset_state import (
     DatasetState,
-    missing_tars,
     old_generations,
-    read_commit,
-    read_plans,
     read_state,
     remove_generation,
-    write_if_changed,
     write_state,
 )
 from transforms.shards.layout import (
@@ -38,7 +35,9 @@ from transforms.shards.layout import (
     wdinfo_uri,
 )
 from transforms.shards.options import DatasetRun, ShardSettings
+from transforms.shards.part_plans import read_plans
 from transforms.shards.plan_shards import dropped_file
+from transforms.shards.shard_commits import missing_tars, read_commit
 from transforms.shards.write_shards import WrittenShard, staging_folder
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join, relative, scheme_of

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from transforms.errors import LedgerError
-from transforms.shards.dataset_state import is_finished, read_plans, read_state
+from transforms.shards.dataset_state import read_state
 from transforms.shards.layout import ShardName, dataset_uri
 from transforms.shards.list_clip_records import list_clip_records, read_clip
 from transforms.shards.options import DatasetRun, ShardSettings
+from transforms.shards.part_plans import read_plans
 from transforms.shards.rows import Rows
 from transforms.shards.samples import sample_key
+from transforms.shards.shard_commits import is_finished
 
 if TYPE_CHECKING:
     from transforms.shards.plan_shards import ShardSample

@@ -11,22 +11,16 @@ import numpy as np
 from transforms.faults import kill_at
 from transforms.json_files import read_json_if_there
 from transforms.run_context import SCHEMA_VERSION
-from transforms.shards.dataset_state import (
-    PartPlan,
-    PlannedSample,
-    begin,
-    is_finished,
-    read_plans,
-    used_parts,
-    write_if_changed,
-    write_plan,
-)
+from transforms.shards.changed_files import write_if_changed
+from transforms.shards.dataset_state import begin
 from transforms.shards.dedup_filter import duplicate_ids
 from transforms.shards.layout import ShardName, work_uri
 from transforms.shards.ledger import raise_if_rows_are_missing
 from transforms.shards.options import DatasetRun, ShardSettings
+from transforms.shards.part_plans import PartPlan, PlannedSample, read_plans, used_parts, write_plan
 from transforms.shards.read_rows import RowsFile
 from transforms.shards.rows import Rows
+from transforms.shards.shard_commits import is_finished
 from transforms.storage.uris import join
 
 MAX_SAMPLES_PER_SHARD = 100_000

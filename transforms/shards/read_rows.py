@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from transforms.shards.dataset_state import begin, write_bytes_if_changed
+from transforms.shards.changed_files import write_bytes_if_changed
+from transforms.shards.dataset_state import begin
 from transforms.shards.layout import rows_folder
 from transforms.shards.list_clip_records import UNREADABLE, list_clip_records, read_clip
 from transforms.shards.options import DatasetRun, ShardSettings

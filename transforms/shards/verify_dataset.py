@@ -14,7 +14,6 @@ from transforms.formats.catalogue import kinds_of
 from transforms.formats.dataset import DatasetState as StateDocument
 from transforms.formats.dataset import PartPlan as PlanDocument
 from transforms.formats.dataset import ShardCommit
-from transforms.shards.dataset_state import PartPlan
 from transforms.shards.layout import (
     TAR_KINDS,
     ShardName,
@@ -27,6 +26,7 @@ from transforms.shards.layout import (
     work_uri,
 )
 from transforms.shards.options import DatasetRun
+from transforms.shards.part_plans import PartPlan
 from transforms.shards.verify_bins import FoundBin, verify_bins, verify_dropped
 from transforms.shards.verify_shard import ShardCheck, verify_shard
 from transforms.storage.interface import NotFoundError

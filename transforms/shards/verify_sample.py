@@ -9,7 +9,7 @@ from transforms.annotate.windows import inclusive_window
 from transforms.clips.clip_state import KEPT_ONLY_STAGES
 from transforms.json_parsing import parse_json
 from transforms.run_context import DECISION_STAGES
-from transforms.shards.dataset_state import PlannedSample
+from transforms.shards.part_plans import PlannedSample
 from transforms.shards.samples import sample_key
 
 ADDED = frozenset(

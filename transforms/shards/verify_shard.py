@@ -16,9 +16,9 @@ from transforms.formats.clip_meta import ClipMeta
 from transforms.formats.dataset import ShardCommit
 from transforms.json_parsing import MAX_SMALL_JSON_BYTES
 from transforms.layout import clip_uri, meta_uri
-from transforms.shards.dataset_state import PlannedSample
 from transforms.shards.layout import METAS, TAR_KINDS, VIDEO, ShardName, commit_uri, tar_uri
 from transforms.shards.options import DatasetRun
+from transforms.shards.part_plans import PlannedSample
 from transforms.shards.tar_reader import BadTarError, TarReader
 from transforms.shards.verify_sample import key_of, metadata_problem, planned_problem, read_sample
 from transforms.storage.hashing import stored_sha256

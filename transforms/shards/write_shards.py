@@ -17,7 +17,6 @@ from transforms.lease import Heartbeat, raise_if_lost
 from transforms.progress import count, mark_first
 from transforms.run_context import SCHEMA_VERSION
 from transforms.scratch import scratch_here
-from transforms.shards.dataset_state import missing_tars, read_commit
 from transforms.shards.layout import (
     METAS,
     TAR_KINDS,
@@ -31,6 +30,7 @@ from transforms.shards.ledger import raise_if_samples_are_missing
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.plan_shards import CLOSING_KEY, ShardKey, ShardSample, shard_of_key
 from transforms.shards.samples import Sample, sample_json
+from transforms.shards.shard_commits import missing_tars, read_commit
 from transforms.shards.tar_writer import TarWriter
 from transforms.shards.window_mp4 import write_window
 from transforms.storage.interface import NotFoundError, StorageError

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -18,6 +17,7 @@ import transformers
 from transforms.errors import PreflightError
 from transforms.models.captions.chain.settings import TextModelSettings
 from transforms.models.captions.engine import CaptionRequest
+from transforms.models.captions.worker_folder import worker_folder
 from transforms.records import CaptionAnswer
 
 _MARK = re.compile(r"<\|[^|<>]*\|>")
@@ -55,15 +55,17 @@ class _Promised:
 class TextEngine:
     """Answers prompts in batches: whatever waits when the model is free, up to ``slots``."""
 
-    def __init__(self, folder: Path, settings: TextModelSettings) -> None:
+    def __init__(self, settings: TextModelSettings) -> None:
         """Load the model from its folder; nothing is downloaded.
 
         Raises:
-            PreflightError: There is no text model in the folder.
+            PreflightError: It is not on this worker, or there is no text model in the folder.
         """
         self.slots = settings.slots
         self._settings = settings
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        folder = worker_folder(settings, task="text")
+        gpu_or_cpu = "cuda" if torch.cuda.is_available() else "cpu"
+        self._device = gpu_or_cpu if settings.device == "auto" else settings.device
         try:
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, padding_side="left"

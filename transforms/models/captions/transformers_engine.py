@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from transforms.media.slots import children_here, num_slots
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.settings import TransformersSettings
 from transforms.models.captions.thinking import final_answer
@@ -114,18 +115,17 @@ class TransformersEngine:
     def _prepare(self, batch: list[_Asked]) -> None:
         try:
             self._ready.put((batch, self._model.prepare([request for request, _ in batch])))
-        except (ValueError, OSError, MemoryError) as error:
-            if len(batch) == 1:
+        except BaseException as error:  # noqa: BLE001 - whoever waits for an answer must learn of it
+            if not _is_about_requests(error):
+                _end(batch, error)
+            elif len(batch) == 1:
                 batch[0][1].set_result(_failed(batch[0][0], error))
             else:
                 for asked in batch:
                     self._prepare([asked])
-        except BaseException as error:  # noqa: BLE001 - a defect ends the run where it is waited for
-            for _, future in batch:
-                future.set_exception(error)
 
     def _answer_all(self) -> None:
-        _use_all_cores()
+        _use_cores()
         while (prepared := self._ready.get()) is not None:
             batch, inputs = prepared
             if self._closed.is_set():
@@ -137,28 +137,29 @@ class TransformersEngine:
         requests = [request for request, _ in batch]
         try:
             said = self._model.generate(inputs, requests, self._closed.is_set)
-        except (ValueError, RuntimeError, MemoryError) as error:
-            if not _is_about_requests(error):
-                _end(batch, error)
-                return
-            free_memory()
-            self._answer_one_by_one(batch, error)
         except BaseException as error:  # noqa: BLE001 - as above
-            _end(batch, error)
+            if _is_about_requests(error):
+                self._answer_one_by_one(batch, error)
+            else:
+                _end(batch, error)
         else:
             for (request, future), answer in zip(batch, said, strict=True):
                 future.set_result(self._judged(request, answer))
 
-    def _answer_one_by_one(self, batch: list[_Asked], error: Exception) -> None:
+    def _answer_one_by_one(self, batch: list[_Asked], error: BaseException) -> None:
         if len(batch) == 1:
             batch[0][1].set_result(_failed(batch[0][0], error))
             return
         _logger.warning("%d windows at once were too much: %s", len(batch), error)
         for asked in batch:
+            free_memory()
             try:
                 inputs = self._model.prepare([asked[0]])
-            except (ValueError, OSError, MemoryError) as unfit:
-                asked[1].set_result(_failed(asked[0], unfit))
+            except BaseException as unfit:  # noqa: BLE001 - as above
+                if _is_about_requests(unfit):
+                    asked[1].set_result(_failed(asked[0], unfit))
+                else:
+                    _end([asked], unfit)
             else:
                 self._answer([asked], inputs)
 
@@ -174,23 +175,23 @@ class TransformersEngine:
         return CaptionAnswer("success" if said.is_whole else "truncated", text, "", "", *counts)
 
 
-def _use_all_cores() -> None:
-    """Let torch use every core in this thread alone: others may need exactly one of theirs."""
+def _use_cores() -> None:
+    """Let torch use a worker's share of the cores in this thread; others may need just one."""
     if "OMP_NUM_THREADS" in os.environ:
         return
     others = torch.get_num_threads()
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_num_threads(children_here(num_slots()))
     # The number is each thread's own, but those that come later begin with the last one set.
     reset = threading.Thread(target=torch.set_num_threads, args=(others,))
     reset.start()
     reset.join()
 
 
-def _is_about_requests(error: Exception) -> bool:
+def _is_about_requests(error: BaseException) -> bool:
     """Return whether one of the requests is to blame, or there was too little memory for all."""
-    if isinstance(error, (torch.OutOfMemoryError, ValueError, MemoryError)):
+    if isinstance(error, (torch.OutOfMemoryError, ValueError, OSError, MemoryError)):
         return True
-    return "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _end(batch: Sequence[_Asked], error: BaseException) -> None:
@@ -200,7 +201,7 @@ def _end(batch: Sequence[_Asked], error: BaseException) -> None:
         future.set_exception(error)
 
 
-def _failed(request: CaptionRequest, error: Exception) -> CaptionAnswer:
+def _failed(request: CaptionRequest, error: BaseException) -> CaptionAnswer:
     what = (str(error).strip() or type(error).__name__).splitlines()[0]
     message = f"{request.request_id}: {type(error).__name__}: {what}"
     return CaptionAnswer("error", reason="exception", message=message)

@@ -54,12 +54,16 @@ def sampling_params(settings: VllmSettings, json_schema: str | None = None) -> A
     )
 
     guided = StructuredOutputsParams(json=json_schema) if json_schema is not None else None
+    sampling = dataclasses.asdict(settings.sampling)
+    if settings.max_tokens is not None:
+        # vLLM refuses a shortest answer that is longer than the longest.
+        sampling["min_tokens"] = min(sampling["min_tokens"], settings.max_tokens)
     return SamplingParams(
         max_tokens=settings.max_tokens,
         # One output when it is done, instead of one per token.
         output_kind=RequestOutputKind.FINAL_ONLY,
         structured_outputs=guided,
-        **dataclasses.asdict(settings.sampling),
+        **sampling,
     )
 
 

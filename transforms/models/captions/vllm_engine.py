@@ -107,6 +107,9 @@ class VllmEngine:
         return engine
 
     def _end_loop(self) -> None:
+        # The threads that read frames.
+        ending = self._loop.shutdown_default_executor()
+        asyncio.run_coroutine_threadsafe(ending, self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

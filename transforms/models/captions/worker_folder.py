@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from transforms.errors import PreflightError
+from transforms.models.catalogue_entry import Task
 from transforms.models.weights import find_weights
 from transforms.models.weights_digest import weights_digest
 
@@ -39,7 +40,7 @@ class LocalFiles(Protocol):
         ...
 
 
-def worker_folder(settings: LocalFiles) -> Path:
+def worker_folder(settings: LocalFiles, *, task: Task = "caption") -> Path:
     """Return the model's folder on this worker.
 
     Raises:
@@ -51,11 +52,11 @@ def worker_folder(settings: LocalFiles) -> Path:
             settings.model,
             model_weights_path=settings.model_weights_path,
             revision=settings.revision,
-            task="caption",
+            task=task,
         )
     if weights_digest(folder) != settings.digest:
         raise PreflightError(
-            f"{folder}: holds other files of the caption model {settings.model} than the machine "
+            f"{folder}: holds other files of the model {settings.model} than the machine "
             "that began the run; give every worker the same"
         )
     return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from transforms.models.captions.settings import OpenAISettings
@@ -29,33 +28,30 @@ class TextModelSettings:
     """A text model in the worker's own process."""
 
     model: str
-    """Name of the catalogue, hub id or folder."""
-    max_tokens: int | None
+    """As the user named it, or the variant's: name of the catalogue, hub id or folder."""
+    path: str
+    """Folder with the model's files; a worker without it looks for ``model`` itself."""
+    digest: str
+    """Of these files."""
+    revision: str | None = None
+    """As the user named it."""
+    model_weights_path: str | None = None
+    """As the user named it."""
+    max_tokens: int | None = None
     """Longest text; None: what the model's context leaves."""
     slots: int = 32
     """Captions given to the model at once."""
-    weights_path: str | None = None
-    """Where weights are looked for first."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU if the worker has one."""
 
     @property
     def found(self) -> str:
-        """Why ``auto`` takes it."""
+        """Where it is, a few words."""
         return f"{self.model} is here"
-
-    def folder(self) -> Path:
-        """Return where the model's files are on this machine.
-
-        Raises:
-            PreflightError: They are nowhere; it names the line that gets them.
-            UsageError: The name cannot be one of a model.
-        """
-        from transforms.models.weights import find_weights  # noqa: PLC0415 - opens stores
-
-        return find_weights(self.model, model_weights_path=self.weights_path, task="text")
 
     def definition(self) -> dict[str, Any]:
         """Return what decides the text, the prompt aside."""
-        return {"model": self.model, "max_tokens": self.max_tokens}
+        return {"files": self.digest, "max_tokens": self.max_tokens}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +133,7 @@ class ChainSettings:
 def _text_engine(settings: TextModelSettings) -> CaptionEngine:
     from transforms.models.captions.text_engine import TextEngine  # noqa: PLC0415
 
-    return TextEngine(settings.folder(), settings)
+    return TextEngine(settings)
 
 
 NO_CHAIN = ChainSettings()
