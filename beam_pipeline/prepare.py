@@ -32,6 +32,7 @@ from transforms.clips.finish_run import RunFacts
 from transforms.clips.predict_dataset import STAGE as PREDICT_STAGE
 from transforms.media.child_limits import ChildLimits
 from transforms.media.encode import EncodeSettings, resolve_encoder
+from transforms.media.look_settings import LookSettings
 from transforms.media.slots import num_slots
 from transforms.media.trainer_options import check_encoder
 from transforms.run_context import RunContext
@@ -85,16 +86,15 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
     encode, warning = resolve_encoder(config.transcode)
     encode = encode.dropping_below(shortest_seconds(config))
     check_encoder(clip_form(config), encode)
-    cut = _cut_settings(config, encode, place.workers or 1)
     embeddings, captions = embedding_settings(config), caption_settings(config)
     writing = caption_writing(config, captions)
-    if embeddings is not None:
-        look = dataclasses.replace(cut.look, embedding_frames=embeddings.frames)
-        cut = dataclasses.replace(cut, look=look)
-    if captions is not None:
-        look = dataclasses.replace(cut.look, caption_fps=captions.frames_fps)
-        cut = dataclasses.replace(cut, look=look)
-    stages = stage_fingerprints(config, encode, cut.look)
+    look = dataclasses.replace(
+        look_settings(config),
+        embedding_frames=embeddings.frames if embeddings else None,
+        caption_fps=captions.frames_fps if captions else None,
+    )
+    cut = _cut_settings(config, encode, look, place.workers or 1)
+    stages = stage_fingerprints(config, encode, look)
     if embeddings is not None:
         stages += (("embeddings", fingerprint(embedding_definition(embeddings))),)
     if captions is not None:
@@ -130,12 +130,14 @@ def prepare_split(config: SplitLike, place: RunPlace, resolved: dict[str, Any]) 
     )
 
 
-def _cut_settings(config: SplitLike, encode: EncodeSettings, workers: int) -> CutSettings:
+def _cut_settings(
+    config: SplitLike, encode: EncodeSettings, look: LookSettings, workers: int
+) -> CutSettings:
     """Return what cut and look need to know."""
     execution = config.execution
     return CutSettings(
         encode,
-        look_settings(config),
+        look,
         math.ceil(num_slots() / workers),
         ChildLimits(execution.child_memory_limit_mb, execution.child_silence_limit_s),
         keep_prefix(config),

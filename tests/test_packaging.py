@@ -106,6 +106,8 @@ def test_sdist_carries_packages_and_configs_but_no_tests(sdist: Path) -> None:
     assert {"configs/quickstart.yaml", "configs/prompts/traffic.txt"} <= files
     assert {"transforms/records.py", "runners/direct.py"} <= files
     assert {"runners/boot.sh", "runners/flink_job_server/pom.xml"} <= files
+    check = "runners/flink_worker_check/WorkerCheck"
+    assert {f"{check}.jar", f"{check}.java"} <= files
     assert not [name for name in files if name.startswith("tests/")]
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 from av.codec.context import Flags2
-from numpy.typing import NDArray
 
 from transforms.annotate.windows import caption_windows
 from transforms.errors import MediaError
+from transforms.media.clip_packets import ClipPackets, read_packets, undecodable, video_stream
 from transforms.media.look_settings import LookSettings, MotionSettings, PreviewSettings
 from transforms.media.observers.frame_count import FrameCount
 from transforms.media.observers.luma_scores import LumaScores
@@ -66,22 +64,6 @@ class LookResult:
     """Processor time of ``read`` (checksum and packet list), ``decode`` and each observer."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Clip:
-    """What the container says about the clip's video stream, and the sizes of its packets."""
-
-    size: tuple[int, int]
-    sample_aspect_ratio: Fraction | None
-    codec: str
-    fps: Fraction | None
-    time_base: Fraction
-    duration_seconds: float
-    pts: NDArray[np.int64]
-    """Of its frames, ascending; where packets have none, their numbers. Shape (N,)."""
-    packet_bytes: NDArray[np.int64]
-    """Bytes of the packet that each frame is in, in presentation order. Shape (N,)."""
-
-
 def look(
     path: Path, settings: LookSettings, *, preview_folder: Path, frames_folder: Path | None = None
 ) -> LookResult:
@@ -106,26 +88,15 @@ def look(
     """
     watch = Stopwatch()
     num_bytes, sha256 = _checksum(path)
-    clip = _read_packets(path)
+    clip = read_packets(path)
     watch.lap("read")
     spans = caption_windows(
         len(clip.packet_bytes), size=settings.window_size, remainder=settings.remainder_threshold
     )
     count = FrameCount(name=path.name, num_expected=len(clip.packet_bytes), size=clip.size)
     observers: dict[str, Observer] = {"decode": count}
-    if settings.motion is not None:
-        observers["motion"] = _motion_observer(clip, settings.motion)
-    if settings.scores:
-        observers["scores"] = LumaScores(settings.scores, fps=float(clip.fps or 0), watch=watch)
-    if settings.previews is not None and spans:
-        preview_folder.mkdir(parents=True, exist_ok=True)
-        observers["previews"] = _preview_observer(clip, settings.previews, spans, preview_folder)
-    if settings.caption_fps is not None and frames_folder is not None and spans:
-        observers.update(_frames_observer(clip, settings.caption_fps, spans, frames_folder))
-    if settings.embedding_frames is not None and frames_folder is not None:
-        observers["embedding_frames"] = embedding_observer(
-            clip.pts.tolist(), clip.time_base, clip.size, settings.embedding_frames, frames_folder
-        )
+    folders = preview_folder, frames_folder
+    observers.update(_observers(clip, settings, spans, folders, watch))
     findings = _observed(path, observers, watch)
     return LookResult(
         num_bytes=num_bytes,
@@ -143,6 +114,39 @@ def look(
         preview_files=tuple(name for found in findings for name in found.files),
         seconds=watch.seconds,
     )
+
+
+def _observers(
+    clip: ClipPackets,
+    settings: LookSettings,
+    spans: list[tuple[int, int]],
+    folders: tuple[Path, Path | None],
+    watch: Stopwatch,
+) -> Iterator[tuple[str, Observer]]:
+    """Yield the observers that the settings ask for, each with its name."""
+    preview_folder, frames_folder = folders
+    if settings.motion is not None:
+        yield "motion", _motion_observer(clip, settings.motion)
+    if settings.scores:
+        yield "scores", LumaScores(settings.scores, fps=float(clip.fps or 0), watch=watch)
+    if settings.previews is not None and spans:
+        preview_folder.mkdir(parents=True, exist_ok=True)
+        yield "previews", _preview_observer(clip, settings.previews, spans, preview_folder)
+    if frames_folder is None:
+        return
+    if settings.caption_fps is not None and spans:
+        yield from _frames_observer(clip, settings.caption_fps, spans, frames_folder).items()
+    if settings.embedding_frames is not None:
+        yield (
+            "embedding_frames",
+            embedding_observer(
+                clip.pts.tolist(),
+                clip.time_base,
+                clip.size,
+                settings.embedding_frames,
+                frames_folder,
+            ),
+        )
 
 
 def _observed(path: Path, observers: dict[str, Observer], watch: Stopwatch) -> list[Findings]:
@@ -172,55 +176,6 @@ def _checksum(path: Path) -> tuple[int, str]:
     return num_bytes, digest.hexdigest()
 
 
-def _read_packets(path: Path) -> _Clip:
-    """Return the facts of the clip's video stream; nothing is decoded."""
-    pts: list[int] = []
-    num_bytes: list[int] = []
-    num_read = 0
-    try:
-        with open_clip(path) as container:
-            stream = _video_stream(container, path)
-            for packet in container.demux(stream):
-                if not packet.size:
-                    continue  # the empty packet that ends the stream
-                num_read += 1
-                if packet.is_discard:
-                    continue  # outside the edit list: decoded, never shown
-                pts.append(packet.pts if packet.pts is not None else num_read)
-                num_bytes.append(packet.size)
-            clip = _stream_facts(stream, pts, num_bytes)
-            num_stated = stream.frames
-    except av.FFmpegError as error:
-        raise _undecodable(path, f"cannot be read: {error}") from error
-    if num_read < num_stated:
-        raise _undecodable(path, f"states {num_stated} frames but holds only {num_read}")
-    if not num_bytes:
-        raise _undecodable(path, "holds no video packet")
-    return clip
-
-
-def _stream_facts(stream: av.VideoStream, pts: list[int], num_bytes: list[int]) -> _Clip:
-    """Return what the stream's header says, with the duration counted where it is silent."""
-    order = np.argsort(pts)
-    packet_bytes = np.array(num_bytes, dtype=np.int64)[order]
-    fps, time_base = stream.average_rate, stream.time_base
-    assert time_base is not None  # of every demuxed stream
-    if stream.duration is not None:
-        duration = float(stream.duration * time_base)
-    else:
-        duration = float(len(packet_bytes) / fps) if fps else 0.0
-    return _Clip(
-        size=(stream.codec_context.width, stream.codec_context.height),
-        sample_aspect_ratio=stream.sample_aspect_ratio,
-        codec=stream.codec_context.codec.canonical_name,
-        fps=fps,
-        time_base=time_base,
-        duration_seconds=duration,
-        pts=np.array(pts, dtype=np.int64)[order],
-        packet_bytes=packet_bytes,
-    )
-
-
 def _decode(path: Path, *, export_vectors: bool, needs_pixels: bool) -> Iterator[av.VideoFrame]:
     """Yield the clip's frames in presentation order, with H.264 motion vectors if asked for.
 
@@ -229,7 +184,7 @@ def _decode(path: Path, *, export_vectors: bool, needs_pixels: bool) -> Iterator
     """
     try:
         with open_clip(path) as container:
-            stream = _video_stream(container, path)
+            stream = video_stream(container, path)
             stream.codec_context.thread_type = "NONE"
             stream.codec_context.thread_count = 1
             if export_vectors and stream.codec_context.name == "h264":
@@ -238,18 +193,10 @@ def _decode(path: Path, *, export_vectors: bool, needs_pixels: bool) -> Iterator
                 stream.codec_context.options = {"skip_loop_filter": "all"}
             yield from container.decode(stream)
     except av.FFmpegError as error:
-        raise _undecodable(path, f"fails to decode: {error}") from error
+        raise undecodable(path, f"fails to decode: {error}") from error
 
 
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """Return the stream to look at."""
-    stream = container.streams.best("video")
-    if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
-        raise _undecodable(path, "has no video stream of a known codec")
-    return stream
-
-
-def _motion_observer(clip: _Clip, settings: MotionSettings) -> Observer:
+def _motion_observer(clip: ClipPackets, settings: MotionSettings) -> Observer:
     """Return the observer that scores motion: directly on H.264, else on a proxy."""
     if clip.codec == "h264" or min(clip.size) < PATCH:
         return Motion(
@@ -265,7 +212,7 @@ def _motion_observer(clip: _Clip, settings: MotionSettings) -> Observer:
 
 
 def _preview_observer(
-    clip: _Clip, settings: PreviewSettings, spans: list[tuple[int, int]], folder: Path
+    clip: ClipPackets, settings: PreviewSettings, spans: list[tuple[int, int]], folder: Path
 ) -> Observer:
     """Return the observer that writes the previews."""
     size = preview_size(
@@ -279,7 +226,7 @@ def _preview_observer(
 
 
 def _frames_observer(
-    clip: _Clip, sampling_fps: float, spans: list[tuple[int, int]], folder: Path
+    clip: ClipPackets, sampling_fps: float, spans: list[tuple[int, int]], folder: Path
 ) -> dict[str, Observer]:
     """Return the observer that keeps the frames that a caption model is to see, if it can."""
     fps = float(clip.fps or 0)
@@ -292,8 +239,3 @@ def _frames_observer(
         return {}
     folder.mkdir(parents=True, exist_ok=True)
     return {"frames": WindowFrames(plans, folder)}
-
-
-def _undecodable(path: Path, what: str) -> MediaError:
-    """Return the error for a clip that nobody could train on."""
-    return MediaError("clip_does_not_decode", f"the clip {path.name} {what}")
