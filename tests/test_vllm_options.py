@@ -108,7 +108,7 @@ def test_the_knobs_of_vllm_async(tiny_model: TinyModel, monkeypatch: pytest.Monk
         "mm_encoder_tp_mode": "data",
         "kv_cache_dtype": "auto",
         "mm_processor_cache_gb": 4.0,
-        "trust_remote_code": True,
+        "trust_remote_code": False,
         "disable_log_stats": True,
         "async_scheduling": True,
         "disable_chunked_mm_input": False,
