@@ -78,6 +78,19 @@ def _default_algorithm(config: SplitLike) -> tuple[str, str]:
     return "hybrid", "the default"
 
 
+def check_compat(config: SplitLike) -> None:
+    """Check that upstream's cuts are not asked of another algorithm.
+
+    Raises:
+        PreflightError: They are, with the ways on.
+    """
+    if config.splitting.splitting_algorithm == "hybrid" and config.shots.transnetv2_compat:
+        raise PreflightError(
+            "transnetv2_compat cuts exactly as Cosmos-Curate does, splitting_algorithm=hybrid does "
+            "not: use --splitting_algorithm transnetv2, or leave out --transnetv2_compat"
+        )
+
+
 def check_detection(config: AnyConfig) -> None:
     """Check that shots can be detected: torch and the weights are there and fit each other.
 
@@ -86,11 +99,6 @@ def check_detection(config: AnyConfig) -> None:
     """
     if isinstance(config, ShardConfig | RecaptionConfig) or not asks_network(config):
         return
-    if config.splitting.splitting_algorithm == "hybrid" and config.shots.transnetv2_compat:
-        raise PreflightError(
-            "transnetv2_compat cuts exactly as Cosmos-Curate does, splitting_algorithm=hybrid does "
-            "not: use --splitting_algorithm transnetv2, or leave out --transnetv2_compat"
-        )
     weights = _weights(config)
     # The run imports torch too; without the load, weights of another model would end it later.
     from transforms.models.transnetv2 import load_network  # noqa: PLC0415

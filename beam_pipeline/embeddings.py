@@ -96,6 +96,9 @@ def embedding_definition(settings: EmbeddingSettings) -> dict[str, Any]:
 def _settings(config: SplitLike) -> EmbeddingSettings:
     algorithm = config.embedding.embedding_algorithm
     if algorithm == "auto":
+        if (name := next((one for one in AUTO if _has_weights(config, one)), None)) is not None:
+            # They are here, so something else is missing: that is said.
+            return _local(config, name)
         raise PreflightError(
             f"weights of {' and '.join(AUTO)} are not on this machine: python -m beam_pipeline "
             "models pull siglip2; or name a folder with --embedding_model, or a server with "
@@ -126,6 +129,20 @@ def _served(config: SplitLike) -> EmbeddingSettings:
     batch_size = max(options.embedding_batch_size, 2 * slots)
     square = max(0, config.frames.clip_extraction_target_res)
     return EmbeddingSettings(embedder, batch_size, FrameSettings(square=square))
+
+
+def _has_weights(config: SplitLike, name: str) -> bool:
+    options = config.embedding
+    try:
+        locate_weights(
+            options.embedding_model or name,
+            model_weights_path=config.model_files.folder,
+            revision=options.embedding_model_revision,
+            task="embedding",
+        )
+    except (PreflightError, UsageError):
+        return False
+    return True
 
 
 def _local(config: SplitLike, name: str) -> EmbeddingSettings:

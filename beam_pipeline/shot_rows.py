@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from beam_pipeline.config import CurateConfig, SplitConfig
-from beam_pipeline.detection import asks_network, check_detection
+from beam_pipeline.detection import asks_network, check_compat, check_detection
 from beam_pipeline.model_row import ModelRow, checked, local_row
 
 
@@ -22,6 +22,8 @@ def rows(config: SplitConfig | CurateConfig) -> list[ModelRow]:
     )
     if row.problems:
         ways = "; or use --splitting_algorithm content, which needs no model"
-        return [replace(row, problems=tuple(problem + ways for problem in row.problems))]
-    # Weights of another model are found out by loading them.
-    return [checked(row, lambda: check_detection(config))]
+        row = replace(row, problems=tuple(problem + ways for problem in row.problems))
+    else:
+        # Weights of another model are found out by loading them.
+        row = checked(row, lambda: check_detection(config))
+    return [checked(row, lambda: check_compat(config))]

@@ -4,6 +4,7 @@
     python -m benchmarks.scale clips --counts 100 --work /some/disk -- --runner=FlinkRunner \
         --flink_master=localhost:8081
     python -m benchmarks.scale records --counts 1e4,1e5 --work /some/disk
+    python -m benchmarks.scale plan --counts 1e6 --work /some/disk
 
 ``clips`` runs ``curate`` on tiny videos of ten clips each and prints processor and wall seconds per
 clip, start-up (a run with nothing left to do) apart, and the most memory of all processes together.
@@ -13,6 +14,7 @@ is that of the submitter alone.
 ``records`` makes a finished output of so many clips without pixels (``benchmarks.scale_tree``) and
 measures each step that goes through all of it, in a process of its own. Exit status 1 when a step's
 time grows faster than the number of clips, with a quarter for what is not constant in a machine.
+``plan`` measures the plan of shards alone, on a sixth of the files.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.process_tree import Cost, measure
-from benchmarks.scale_steps import ORDER
+from benchmarks.scale_steps import ORDER, PLAN_ORDER
 from benchmarks.scale_tree import CLIPS_PER_VIDEO, clip_counts, draw_small_video, make_tree
 
 _DRAWN = 4
@@ -83,14 +85,15 @@ def clips(work: Path, counts: Sequence[int], more: Sequence[str]) -> int:
     return 0
 
 
-def records(work: Path, counts: Sequence[int]) -> int:
+def records(work: Path, counts: Sequence[int], *, is_plan: bool = False) -> int:
     """Print what each step costs on trees of each size; return the exit status."""
-    found: dict[str, list[tuple[int, dict[str, Any]]]] = {step: [] for step in ORDER}
+    order = PLAN_ORDER if is_plan else ORDER
+    found: dict[str, list[tuple[int, dict[str, Any]]]] = {step: [] for step in order}
     for count in counts:
-        folder = work / f"tree-{count}"
-        make_tree(folder, num_clips=count)
+        folder = work / f"{'records' if is_plan else 'tree'}-{count}"
+        make_tree(folder, num_clips=count, records_only=is_plan)
         shutil.rmtree(folder / "dataset", ignore_errors=True)
-        for step in ORDER:
+        for step in order:
             found[step].append((count, _step(step, folder)))
     print(f"{'':18}{'':9}{'wall':>9}{'processor':>11}{'memory':>8}")
     print(f"{'step':18}{'clips':>9}{'s':>9}{'us a clip':>11}{'MiB':>8}{'bytes a clip':>14}")
@@ -126,7 +129,7 @@ def _is_steep(rows: Sequence[tuple[int, dict[str, Any]]]) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=("clips", "records"))
+    parser.add_argument("what", choices=("clips", "records", "plan"))
     parser.add_argument("--counts", default="100,1000", help="numbers of clips")
     parser.add_argument("--work", type=Path, required=True, help="folder with enough space")
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -135,8 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(own)
     options.work.mkdir(parents=True, exist_ok=True)
     counts = list(clip_counts(options.counts))
-    if options.what == "records":
-        return records(options.work, counts)
+    if options.what != "clips":
+        return records(options.work, counts, is_plan=options.what == "plan")
     return clips(options.work, counts, more)
 
 

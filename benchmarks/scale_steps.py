@@ -9,10 +9,13 @@ process grew at most.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.scale_tree import Tree
 from transforms.clips.finish_run import raise_if_false
@@ -25,9 +28,20 @@ from transforms.ingest.waves import count_inputs, iter_waves
 from transforms.json_files import read_json
 from transforms.layout import finished_run_uri
 from transforms.run_context import RunContext
+from transforms.shards.changed_files import write_bytes_if_changed
+from transforms.shards.dataset_state import begin
+from transforms.shards.layout import rows_folder
+from transforms.shards.list_clip_records import list_clip_records
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.plan_shards import plan_shards
-from transforms.shards.read_rows import ClipBatch, RowsFile, list_rows, read_rows
+from transforms.shards.read_rows import (
+    BATCH_SIZE,
+    ClipBatch,
+    RowsFile,
+    list_rows,
+    load_rows,
+    read_rows,
+)
 from transforms.storage.sync import syncing
 
 SHARD_BYTES = 500 * 1024 * 1024
@@ -111,6 +125,28 @@ class Steps:
         ]
         return len(read) * 1000
 
+    def rows_made(self) -> int:
+        """What ``rows_read`` leaves, made of the template's: for trees without metadata."""
+        template = Tree.below(self._tree.out.parent / "template")
+        small = dataclasses.replace(
+            self._dataset,
+            input_root=str(template.out),
+            dataset_root=str(template.out.parent / "dataset"),
+        )
+        [batch] = list_rows(small, self._settings)
+        assert isinstance(batch, ClipBatch)
+        rows = load_rows(read_rows(batch, settings=self._settings, run=small).uri)
+        clip_ids = sorted(list_clip_records(self._dataset).clip_ids)
+        folder = rows_folder(
+            self._dataset, begin(self._dataset, self._settings).target, self._settings
+        )
+        for start in range(0, len(clip_ids), BATCH_SIZE):
+            some = np.array([clip_id.encode() for clip_id in clip_ids[start : start + BATCH_SIZE]])
+            which = np.arange(len(some)) % len(rows.clip_id)
+            made = dataclasses.replace(rows.take(which), clip_id=some)
+            write_bytes_if_changed(f"{folder}/{start:012}.npz", made.save())
+        return len(clip_ids)
+
     def plan(self) -> int:
         """Shards planned from stored rows; on one worker in a run."""
         return self._planned()
@@ -146,12 +182,14 @@ ORDER = (
     "plan_again",
 )
 """Each step needs what those before it left."""
+PLAN_ORDER = ("nothing", "summary", "rows_made", "plan", "plan_again")
+"""The same on a tree of records alone."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one step and print what it cost."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("step", choices=ORDER)
+    parser.add_argument("step", choices=sorted({*ORDER, *PLAN_ORDER}))
     parser.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
     step: Callable[[], int] = getattr(Steps(Tree.below(options.folder)), options.step)

@@ -57,8 +57,13 @@ def draw_small_video(path: Path, *, seconds: float, seed: int) -> None:
     path.with_suffix(".truth.json").unlink()
 
 
-def make_tree(folder: Path, *, num_clips: int) -> Tree:
+def make_tree(folder: Path, *, num_clips: int, records_only: bool = False) -> Tree:
     """Make the tree unless it is there; return it.
+
+    Args:
+        folder: Where.
+        num_clips: How many.
+        records_only: Whether it has the records of videos and chunks alone: a sixth of the files.
 
     Raises:
         CalledProcessError: The template could not be split.
@@ -72,12 +77,12 @@ def make_tree(folder: Path, *, num_clips: int) -> Tree:
     draw_small_video(template.raw / _NAME, seconds=float(CLIPS_PER_VIDEO), seed=1)
     subprocess.run(command_of(template), check=True, stdout=subprocess.DEVNULL)
     tree.raw.mkdir(parents=True)
-    _multiply(template, tree, num_clips // CLIPS_PER_VIDEO)
+    _multiply(template, tree, num_clips // CLIPS_PER_VIDEO, records_only=records_only)
     done.write_text(str(num_clips))
     return tree
 
 
-def _multiply(template: Tree, tree: Tree, num_videos: int) -> None:
+def _multiply(template: Tree, tree: Tree, num_videos: int, *, records_only: bool) -> None:
     files = _Files(template, tree)
     rels = [f"{number // VIDEOS_PER_FOLDER:05d}/{number:08d}.mp4" for number in range(num_videos)]
     for name in ("clips", "metas/v0", ".work/plans", "runs"):
@@ -88,7 +93,7 @@ def _multiply(template: Tree, tree: Tree, num_videos: int) -> None:
         (tree.raw / folder).mkdir()
     numbers = random.Random(1)
     for rel in rels:
-        files.write(rel, numbers)
+        files.write(rel, numbers, records_only=records_only)
     (tree.out / "runs" / "options.json").write_text(
         (template.out / "runs" / "options.json").read_text()
     )
@@ -127,7 +132,7 @@ class _Files:
         text = path.read_text().replace(str(path.parents[1]), "<out>")
         return text.replace(self._source, "<source>").replace(self._video_id, "<video>")
 
-    def write(self, rel: str, numbers: random.Random) -> None:
+    def write(self, rel: str, numbers: random.Random, *, records_only: bool) -> None:
         source = str(self._tree.raw / rel)
         ids = {old: str(uuid.UUID(int=numbers.getrandbits(128))) for old in self._clips}
         video_id, out = video_uuid(source), self._tree.out
@@ -139,11 +144,13 @@ class _Files:
                 content = content.replace(old, new)
             return content
 
-        _sparse(source, self._num_bytes)
-        (out / ".work" / "plans" / f"{video_id}.json").write_text(text(self._plan))
         (out / "processed_videos" / f"{rel}.json").write_text(text(self._record))
         for index, chunk in enumerate(self._chunks):
             (out / "processed_clip_chunks" / f"{rel}_{index}.json").write_text(text(chunk))
+        if records_only:
+            return
+        _sparse(source, self._num_bytes)
+        (out / ".work" / "plans" / f"{video_id}.json").write_text(text(self._plan))
         for old, meta in self._metas.items():
             content = meta.replace("<source>", source).replace(old, ids[old])
             content = content.replace("<out>/metas", str(out / "clips"))

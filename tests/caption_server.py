@@ -59,6 +59,8 @@ class CaptionServer:
     """Fields of a request's body that are answered with status 400."""
     dies_after: int | None = None
     """Requests after which it closes every connection without a word."""
+    withdraws_after: int | None = None
+    """Requests after which it knows the key no longer."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _open: int = 0
 
@@ -178,7 +180,9 @@ class CaptionHandler(BaseHTTPRequestHandler):
         return True
 
     def _may_enter(self) -> bool:
-        if self.headers.get("Authorization") == f"Bearer {KEY}":
+        state = self.server_state
+        is_known = state.withdraws_after is None or len(state.requests) < state.withdraws_after
+        if is_known and self.headers.get("Authorization") == f"Bearer {KEY}":
             return True
         self._send(401, {"error": {"message": f"bad key {self.headers.get('Authorization')}"}})
         return False

@@ -122,6 +122,24 @@ def test_an_endpoint_that_dies_ends_the_run_and_the_same_command_goes_on(
         assert len(server.requests) <= 21
 
 
+def test_a_key_that_is_withdrawn_ends_the_run(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    forget_models()
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with caption_server() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        server.withdraws_after = 5
+        assert run.curate(*CUT, *CAPTIONS, "--max_failed_share", "0.5") == 1
+    told = capsys.readouterr().err
+    assert "refuses the API key by now (HTTP 401)" in told
+    assert KEY not in told
+    assert not any(
+        '"caption_status": "error"' in path.read_text() for path in run.out.glob("metas/v0/*.json")
+    )
+
+
 def test_an_engine_whose_endpoint_is_gone_tells_no_password(tmp_path: Path) -> None:
     (tmp_path / "w.mp4").write_bytes(b"")
     settings = OpenAISettings("m", None, retries=0)

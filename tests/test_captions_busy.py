@@ -140,7 +140,6 @@ def test_the_engine_is_busy(mode: str, tmp_path: Path, monkeypatch: pytest.Monke
     found = list(busy(settings))
     assert sum(one.num_requests for one in found) == NUM_WINDOWS
     assert len(found) == (2 if mode == "multi_processing" else 1)
-    print(mode, found)
     assert min(one.share for one in found) >= ENOUGH, found
 
 

@@ -103,8 +103,11 @@ def installed(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_sdist_carries_packages_and_configs_but_no_tests(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         files = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
-    assert {"configs/quickstart.yaml", "transforms/records.py", "runners/direct.py"} <= files
+    assert {"configs/quickstart.yaml", "configs/prompts/traffic.txt"} <= files
+    assert {"transforms/records.py", "runners/direct.py"} <= files
     assert {"runners/boot.sh", "runners/flink_job_server/pom.xml"} <= files
+    check = "runners/flink_worker_check/WorkerCheck"
+    assert {f"{check}.jar", f"{check}.java"} <= files
     assert not [name for name in files if name.startswith("tests/")]
 
 
@@ -165,4 +168,5 @@ def test_wheel_has_only_our_packages(checkout: Path, tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
+        assert "configs/prompts/traffic.txt" in archive.namelist()
     assert {top for top in tops if not top.endswith(".dist-info")} == set(NAMES)

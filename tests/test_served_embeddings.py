@@ -16,6 +16,7 @@ from embedding_server import EmbeddingHandler, frames_vector
 from make_video import VideoSpec, make_video
 from run_command import Curated
 from test_frame_sampling import decoded
+from wrong_use import STRIDE, use_process
 
 from beam_pipeline.caption_engines import served
 from beam_pipeline.cli import main
@@ -241,3 +242,24 @@ def test_an_answer_that_is_no_vector_is_tried_again(server: CaptionServer, answe
     assert isinstance(vector, np.ndarray)
     assert math.isclose(vector[0], 1)
     assert len(json.dumps(server.requests[0])) == len(json.dumps(server.requests[2]))
+
+
+def test_a_model_whose_packages_are_missing_is_told(raw: Path, tmp_path: Path) -> None:
+    model = tmp_path / "models" / "google" / "siglip2-base-patch16-224"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text('{"model_type": "siglip"}')
+    (model / "model.safetensors").write_bytes(b"\x02" + bytes(7) + b"{}")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import importlib.util as u\nf = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'torch' else f(name, package)\n"
+    )
+    paths = ("--input_video_path", raw, "--output_clip_path", tmp_path / "out")
+    options = (*STRIDE, "--no-generate_captions", "--model_weights_path", tmp_path / "models")
+    for algorithm in ("siglip2", "auto"):
+        wanted = ("--generate_embeddings", "true", "--embedding_algorithm", algorithm)
+        ended = use_process("split", *paths, *options, *wanted, env={"PYTHONPATH": str(site)})
+        assert ended.status == 1
+        ended.told("siglip2 needs torch", "pip install 'beam-curate[models]'")
+        assert not (tmp_path / "out").exists()

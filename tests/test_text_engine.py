@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from transforms.errors import PreflightError
 from transforms.models.captions import shared_engine
+from transforms.models.captions.chain.futures import answered
 from transforms.models.captions.chain.settings import EnhanceSettings, TextModelSettings
 from transforms.models.captions.engine import CaptionEngine, CaptionRequest
 from transforms.models.weights_digest import weights_digest
@@ -111,24 +113,26 @@ def test_a_closed_engine_takes_nothing_and_leaves_nobody_waiting(folder: Path) -
 
 
 def test_one_model_per_process_beside_the_one_that_captions(folder: Path) -> None:
-    shared_engine.use()
     before = shared_engine.num_loaded()
-    first = EnhanceSettings("qwen_lm", "{caption}", settings(folder)).load()
-    second = EnhanceSettings("qwen_lm", "{caption}", settings(folder)).load()
-    assert shared_engine.num_loaded() == before + 1
-    captioner = shared_engine.SharedEngine("c", _Silent, slots=1)
-    assert shared_engine.num_loaded() == before + 2
-    assert ask(first, PROMPTS[:1]) == ask(second, PROMPTS[:1])
-    captioner.close()
-    shared_engine.release()
+    shared_engine.use()
+    try:
+        first = EnhanceSettings("qwen_lm", "{caption}", settings(folder)).load()
+        second = EnhanceSettings("qwen_lm", "{caption}", settings(folder)).load()
+        assert ask(first, PROMPTS[:1]) == ask(second, PROMPTS[:1])
+        assert shared_engine.num_loaded() == before + 1
+        captioner = shared_engine.SharedEngine("c", _Silent, slots=1)
+        assert ask(captioner, PROMPTS[:1]) == [CaptionAnswer("skipped")]
+        assert shared_engine.num_loaded() == before + 2
+    finally:
+        shared_engine.release()
     assert shared_engine.num_loaded() == 0
 
 
 class _Silent:
     slots = 1
 
-    def submit(self, request: CaptionRequest) -> Any:
-        raise AssertionError(request)
+    def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
+        return answered(CaptionAnswer("skipped"))
 
     def close(self) -> None:
         pass

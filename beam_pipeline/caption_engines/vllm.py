@@ -174,7 +174,7 @@ def _engine(config: SplitLike) -> dict[str, Any]:
 def _async_engine(config: SplitLike) -> dict[str, Any]:
     """Return vLLM's settings as the options ``vllm_async_*`` give them."""
     options = config.async_engine
-    engine: dict[str, Any] = {}
+    engine: dict[str, Any] = {"trust_remote_code": config.model_files.trust_remote_code}
     for name in _AS_THEY_ARE:
         value = getattr(options, _PREFIX + name)
         is_open = value in (None, "") or (name in _ZERO_DECIDES and value == 0)

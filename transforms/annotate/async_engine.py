@@ -64,8 +64,9 @@ class AsyncEngine(Section):
     """Memory for preprocessed frames."""
     vllm_async_mm_processor_cache_type: str = option("")
     """Where preprocessed frames are kept."""
-    vllm_async_trust_remote_code: bool = option(True)
-    """Whether code in the model's repository may run."""
+    vllm_async_trust_remote_code: bool | None = option(None)
+    """Whether code in the model's repository may run; null: as trust_remote_code. Upstream's
+    default is true: here it must be said."""
     vllm_async_disable_log_stats: bool = option(True)
     """Whether the engine keeps its statistics to itself."""
     vllm_async_async_scheduling: bool | None = option(None)

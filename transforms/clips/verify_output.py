@@ -26,6 +26,7 @@ from transforms.layout import (
     summary_uri,
     video_record_uri,
 )
+from transforms.models.embeddings.algorithms import STEMS
 from transforms.storage.uris import is_inside, join, relative
 
 _PLAN = re.compile(r"([0-9a-f-]{36})\.json")
@@ -107,7 +108,8 @@ def _unselected(
 
 def _with_summary(root: str, findings: list[Finding]) -> list[Finding]:
     """Let the summary go before any commit goes that it counts."""
-    data = [join(root, folder) for folder in (CLIPS, FILTERED_CLIPS, PREVIEWS)]
+    embeddings = [folder for stem in STEMS for folder in (stem, f"{stem}_parquet")]
+    data = [join(root, folder) for folder in (CLIPS, FILTERED_CLIPS, PREVIEWS, *embeddings)]
     counted = [
         index
         for index, finding in enumerate(findings)

@@ -194,7 +194,8 @@ def _whole(
     wanted: _Wanted, folder: Path | None, root: str, looked: list[str]
 ) -> FoundWeights | None:
     if folder is None or not folder.is_dir():
-        problem: str | None = f"{wanted.hub_id} is not there"
+        file = f"/{wanted.one_file}" if wanted.one_file else ""
+        problem: str | None = f"{wanted.hub_id}{file} is not there"
     elif problem := problem_of(folder, wanted.found.files if wanted.found else ()):
         problem = f"{wanted.hub_id}: {problem}"
     else:

@@ -110,14 +110,19 @@ class OpenAIEngine:
         """Raise when nobody is there any more: that is no fault of the window.
 
         Raises:
-            EngineGoneError: The endpoint cannot even be reached.
+            EngineGoneError: The endpoint cannot even be reached, or takes the key no longer.
         """
+        where = shown_endpoint(str(self._client.base_url))
+        if isinstance(error, openai.AuthenticationError):
+            raise EngineGoneError(
+                f"{where}: the endpoint for captions refuses the API key by now (HTTP "
+                f"{error.status_code}); set OPENAI_API_KEY and run the same command again"
+            ) from None
         if not isinstance(error, openai.APIConnectionError):
             return
         try:
             self._client.models.list(timeout=_ANSWER_SECONDS)
         except openai.APIConnectionError:
-            where = shown_endpoint(str(self._client.base_url))
             raise EngineGoneError(
                 f"{where}: the endpoint for captions does not answer any more; start it again"
             ) from None
