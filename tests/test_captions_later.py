@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from run_command import Curated
 from test_captions import CAPTIONS, CUT, check_captions
 
 from beam_pipeline.cli import main
+from transforms.annotate.collect_captions import _CollectCaptions
+from transforms.models.captions.tickets import put
 from transforms.recaption.annotated_meta import with_earlier_captions
+from transforms.records import CaptionAnswer, Clip, ClipFile, Window
+from transforms.run_context import RunContext
 
 NONE = ("--generate_captions", "false")
 STRICT = ("--brightness_filter", "enable", "--brightness_min_threshold", "0.94")
@@ -139,3 +144,18 @@ def test_each_window_keeps_the_better_of_two_answers() -> None:
     assert better["windows"] == [earlier["windows"][0], now["windows"][1], now["windows"][2]]
     assert (better["has_caption"], better["num_caption_windows"]) == (True, 2)
     assert (better["total_prompt_tokens"], better["total_output_tokens"]) == (110, 11)
+
+
+def test_what_a_bundle_that_failed_had_asked_is_given_up(tmp_path: Path) -> None:
+    context = RunContext(str(tmp_path), "run", str(tmp_path), str(tmp_path / "progress"), (), "")
+
+    collect = _CollectCaptions(4, context)
+    collect.start_bundle()
+    asked: Future[CaptionAnswer] = Future()
+    window = Window(0, 10, 1)
+    file = ClipFile(1, "", 64, 48, 25.0, 10, "h264", (0, 1), "encode", (window,))
+    clip = Clip("c", "", "a.mp4", 0, 0, file=file)
+    assert list(collect.process((clip, (put(asked),)))) == []
+    collect.start_bundle()
+    assert asked.cancelled()
+    collect.teardown()

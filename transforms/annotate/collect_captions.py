@@ -55,8 +55,8 @@ class _CollectCaptions(beam.DoFn):
         self._is_user = True
 
     def start_bundle(self) -> None:
-        # Clips of a bundle that ended in an error come again.
-        self._waiting = []
+        # Clips of a bundle that ended in an error come again, and are asked about anew.
+        self._give_up()
         self._heartbeat.start()
 
     def process(self, asked: tuple[Clip, tuple[Ticket, ...] | ModelError | None]) -> Iterator[Clip]:
@@ -82,13 +82,16 @@ class _CollectCaptions(beam.DoFn):
     def teardown(self) -> None:
         # Called also after an exception of a later step, which skips finish_bundle.
         self._heartbeat.stop()
+        self._give_up()
+        if self._is_user:
+            self._is_user = False
+            shared_engine.release()
+
+    def _give_up(self) -> None:
         for _, answers in self._waiting:
             for answer in answers:
                 answer.cancel()
         self._waiting = []
-        if self._is_user:
-            self._is_user = False
-            shared_engine.release()
 
     def _open(self) -> list[Future[CaptionAnswer]]:
         return [answer for _, answers in self._waiting for answer in answers if not answer.done()]
