@@ -24,6 +24,7 @@ from beam_pipeline.prepare_tones import tone_map_fingerprint
 from beam_pipeline.report import (
     caption_lines,
     dataset_lines,
+    embedding_lines,
     first_line,
     report_lines,
     seconds_to_first,
@@ -180,7 +181,8 @@ class PreparedRun:
         worked = bool(totals.get("videos_selected"))
         if ledger is not None and self._split is not None:
             root = self._split.context.root
-            lines += [*report_lines(ledger, root), *caption_lines(totals, seconds)]
+            lines += report_lines(ledger, root)
+            lines += [*embedding_lines(totals), *caption_lines(totals, seconds)]
             if self._config.run.perf_profile and worked:
                 write_performance_stats(root, totals, seconds, firsts)
         if self._shard is not None:

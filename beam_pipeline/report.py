@@ -78,6 +78,22 @@ def caption_lines(totals: dict[str, float], seconds: float) -> list[str]:
     return ["Captioning throughput", *(f"  {n:<{width}}  {text}" for n, text in told.items())]
 
 
+def embedding_lines(totals: dict[str, float]) -> list[str]:
+    """Return how many clips of this run got a vector, nothing when none was asked for.
+
+    Example:
+        >>> embedding_lines({"clips_embedded": 2, "embeddings_failed": 1})
+        ['vectors   2 clips with one, 1 without (embedding_message in their metadata says why)']
+    """
+    num_made, num_failed = (
+        int(totals.get(name, 0)) for name in ("clips_embedded", "embeddings_failed")
+    )
+    if not num_made + num_failed:
+        return []
+    why = " (embedding_message in their metadata says why)" if num_failed else ""
+    return [f"vectors   {num_made} clips with one, {num_failed} without{why}"]
+
+
 def failed_items(root: str) -> list[dict[str, Any]]:
     """Return the content of every failure file."""
     return [read_json(stat.uri) for stat in storage_for(root).list(join(root, FAILURES))]
