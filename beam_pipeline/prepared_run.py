@@ -26,6 +26,7 @@ from beam_pipeline.report import (
     dataset_lines,
     embedding_lines,
     first_line,
+    packed_before_lines,
     report_lines,
     seconds_to_first,
     write_performance_stats,
@@ -190,7 +191,7 @@ class PreparedRun:
             # The last of several graphs tells of its own shards alone.
             num_written = int(totals.get("shards_written", 0))
             dataset["num_new_shards"] = max(dataset["num_new_shards"], num_written)
-            lines += dataset_lines(dataset)
+            lines += [*dataset_lines(dataset), *packed_before_lines(totals, dataset)]
             worked = worked or bool(dataset["num_new_shards"])
         lines += first_line(firsts)
         what = "finished" if worked else "nothing was left to do"

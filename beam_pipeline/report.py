@@ -47,6 +47,19 @@ def dataset_lines(dataset: dict[str, Any]) -> list[str]:
     return lines
 
 
+def packed_before_lines(totals: dict[str, float], dataset: dict[str, Any]) -> list[str]:
+    """Return a line when this run made captions or vectors, and all shards are older.
+
+    Example:
+        >>> packed_before_lines({"windows_captioned": 2}, {"num_shards": 1, "num_new_shards": 0})
+        ['          finished shards keep what they held: --reshard packs what is new']
+    """
+    made = totals.get("windows_captioned", 0) + totals.get("clips_embedded", 0)
+    if not made or not dataset["num_shards"] or dataset["num_new_shards"]:
+        return []
+    return ["          finished shards keep what they held: --reshard packs what is new"]
+
+
 def caption_lines(totals: dict[str, float], seconds: float) -> list[str]:
     """Return what this run's captions took (contract §8.1); nothing when it made none.
 

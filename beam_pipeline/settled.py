@@ -45,6 +45,7 @@ def complete(config: AnyConfig) -> AnyConfig:
         )
     if isinstance(config, ShardConfig | CurateConfig):
         _check_version(config.sharding.annotation_version)
+        _check_own_version(config)
     if isinstance(config, SplitSections):
         _check_events(config)
         _check_copy(config)
@@ -80,6 +81,16 @@ def _check_version(version: str, taken: frozenset[str] = frozenset()) -> None:
         raise UsageError(
             f"annotation_version={version}: cannot be the name of a folder of its own in the "
             "output; give a name such as v1 or av-prompt-2"
+        )
+
+
+def _check_own_version(config: ShardConfig | CurateConfig) -> None:
+    version = config.sharding.annotation_version
+    if isinstance(config, CurateConfig) and version != _FIRST_VERSION:
+        raise UsageError(
+            f"annotation_version={version}: curate packs the metadata that it writes, which is "
+            f"{_FIRST_VERSION}; leave it out, or pack {version} with shard "
+            f"--annotation_version {version}"
         )
 
 
