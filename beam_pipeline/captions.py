@@ -17,6 +17,7 @@ from transforms.errors import PreflightError, UsageError
 from transforms.run_context import CaptionWriting
 
 SplitLike = CaptionedConfig
+_SERVED = ("openai", "gemini")
 
 _logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def engine_spec(config: SplitLike) -> EngineSpec:
         PreflightError: It cannot: package, weights, device or endpoint is missing.
     """
     algorithm = config.caption_model.captioning_algorithm
+    _check_served(config)
     if algorithm == "openai":
         return served.spec(config)
     if algorithm == "gemini":
@@ -82,6 +84,20 @@ def engine_spec(config: SplitLike) -> EngineSpec:
     if algorithm in local.ALGORITHMS:
         return local.spec(config)
     raise AssertionError(f"nobody captions for captioning_algorithm={algorithm}")
+
+
+def _check_served(config: SplitLike) -> None:
+    """Raise UsageError where a local model is named beside an algorithm that would not load it."""
+    algorithm, named = (
+        config.caption_model.captioning_algorithm,
+        config.local_captions.captioning_model,
+    )
+    if named is not None and algorithm in _SERVED:
+        raise UsageError(
+            f"captioning_model={named} is for models in the worker, and "
+            f"captioning_algorithm={algorithm} asks a server: name its model with "
+            f"--{algorithm}_model_name, or leave captioning_algorithm out"
+        )
 
 
 def _settings(config: SplitLike) -> CaptionSettings:

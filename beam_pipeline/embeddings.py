@@ -111,6 +111,12 @@ def _settings(config: SplitLike) -> EmbeddingSettings:
 
 def _served(config: SplitLike) -> EmbeddingSettings:
     options = config.embedding
+    if options.embedding_model is not None:
+        raise UsageError(
+            f"embedding_model={options.embedding_model} is for models in the worker, and "
+            "embedding_algorithm=openai asks a server: name its model with "
+            "--openai_embedding_model_name, or another embedding_algorithm"
+        )
     slots = options.openai_embedding_max_concurrent_requests
     model = served_model(
         options.openai_embedding_model_name,

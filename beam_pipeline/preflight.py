@@ -159,10 +159,18 @@ def check_split_output(input_uri: str, annotation_version: str) -> None:
     uri = absolute(input_uri)
     _check_there(uri, name="input_clip_path", what="the output_clip_path of a finished split")
     metas = storage_for(uri).list(join(uri, METAS, annotation_version))
-    if not storage_for(uri).exists(summary_uri(uri)) and next(iter(metas), None) is None:
+    has_metas = next(iter(metas), None) is not None
+    if not has_metas and not storage_for(uri).exists(summary_uri(uri)):
         raise PreflightError(
             f"input_clip_path={uri}: holds neither summary.json nor {METAS}/{annotation_version}, "
             "so it is no output of split; give the output_clip_path of a finished split"
+        )
+    if not has_metas and annotation_version != FIRST_VERSION:
+        versions = ", ".join([FIRST_VERSION, *annotation_versions(uri)])
+        raise PreflightError(
+            f"annotation_version={annotation_version}: {uri} has no such version of its metadata "
+            f"(it has {versions}); correct the name, or make it with recaption "
+            f"--annotation_version {annotation_version}"
         )
 
 

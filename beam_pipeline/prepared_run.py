@@ -24,7 +24,9 @@ from beam_pipeline.prepare_tones import tone_map_fingerprint
 from beam_pipeline.report import (
     caption_lines,
     dataset_lines,
+    embedding_lines,
     first_line,
+    packed_before_lines,
     report_lines,
     seconds_to_first,
     write_performance_stats,
@@ -180,7 +182,8 @@ class PreparedRun:
         worked = bool(totals.get("videos_selected"))
         if ledger is not None and self._split is not None:
             root = self._split.context.root
-            lines += [*report_lines(ledger, root), *caption_lines(totals, seconds)]
+            lines += report_lines(ledger, root)
+            lines += [*embedding_lines(totals), *caption_lines(totals, seconds)]
             if self._config.run.perf_profile and worked:
                 write_performance_stats(root, totals, seconds, firsts)
         if self._shard is not None:
@@ -188,7 +191,7 @@ class PreparedRun:
             # The last of several graphs tells of its own shards alone.
             num_written = int(totals.get("shards_written", 0))
             dataset["num_new_shards"] = max(dataset["num_new_shards"], num_written)
-            lines += dataset_lines(dataset)
+            lines += [*dataset_lines(dataset), *packed_before_lines(totals, dataset)]
             worked = worked or bool(dataset["num_new_shards"])
         lines += first_line(firsts)
         what = "finished" if worked else "nothing was left to do"

@@ -47,6 +47,19 @@ def dataset_lines(dataset: dict[str, Any]) -> list[str]:
     return lines
 
 
+def packed_before_lines(totals: dict[str, float], dataset: dict[str, Any]) -> list[str]:
+    """Return a line when this run made captions or vectors, and all shards are older.
+
+    Example:
+        >>> packed_before_lines({"windows_captioned": 2}, {"num_shards": 1, "num_new_shards": 0})
+        ['          finished shards keep what they held: --reshard packs what is new']
+    """
+    made = totals.get("windows_captioned", 0) + totals.get("clips_embedded", 0)
+    if not made or not dataset["num_shards"] or dataset["num_new_shards"]:
+        return []
+    return ["          finished shards keep what they held: --reshard packs what is new"]
+
+
 def caption_lines(totals: dict[str, float], seconds: float) -> list[str]:
     """Return what this run's captions took (contract §8.1); nothing when it made none.
 
@@ -76,6 +89,22 @@ def caption_lines(totals: dict[str, float], seconds: float) -> list[str]:
     told["output tokens per second"] = f"{rate:,.1f}"
     width = max(map(len, told))
     return ["Captioning throughput", *(f"  {n:<{width}}  {text}" for n, text in told.items())]
+
+
+def embedding_lines(totals: dict[str, float]) -> list[str]:
+    """Return how many clips of this run got a vector, nothing when none was asked for.
+
+    Example:
+        >>> embedding_lines({"clips_embedded": 2, "embeddings_failed": 1})
+        ['vectors   2 clips with one, 1 without (embedding_message in their metadata says why)']
+    """
+    num_made, num_failed = (
+        int(totals.get(name, 0)) for name in ("clips_embedded", "embeddings_failed")
+    )
+    if not num_made + num_failed:
+        return []
+    why = " (embedding_message in their metadata says why)" if num_failed else ""
+    return [f"vectors   {num_made} clips with one, {num_failed} without{why}"]
 
 
 def failed_items(root: str) -> list[dict[str, Any]]:

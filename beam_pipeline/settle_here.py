@@ -10,6 +10,7 @@ from beam_pipeline.clip_inputs import settle_clip_input
 from beam_pipeline.config import AnyConfig
 from beam_pipeline.detection import settle_splitting
 from beam_pipeline.embeddings import settle_embedding
+from beam_pipeline.stored_captions import settle_captioner
 
 
 def settle_here(config: AnyConfig) -> tuple[AnyConfig, Choices, list[str]]:
@@ -22,5 +23,6 @@ def settle_here(config: AnyConfig) -> tuple[AnyConfig, Choices, list[str]]:
     config, splitting = settle_splitting(config)
     config, shortest = settle_clip_input(config)
     config, embedding = settle_embedding(config)
+    config, captioner = settle_captioner(config)
     config, choices, lines = resolve_auto(config)
-    return config, choices, [*lines, *filter(None, [splitting, shortest, embedding])]
+    return config, choices, [*lines, *filter(None, [splitting, shortest, embedding, captioner])]

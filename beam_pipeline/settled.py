@@ -43,6 +43,9 @@ def complete(config: AnyConfig) -> AnyConfig:
             + " and ".join(f"--{name} PATH" for name in missing)
             + ", or put it into the configuration file"
         )
+    if isinstance(config, ShardConfig | CurateConfig):
+        _check_version(config.sharding.annotation_version)
+        _check_own_version(config)
     if isinstance(config, SplitSections):
         _check_events(config)
         _check_copy(config)
@@ -73,6 +76,24 @@ _TAKEN = frozenset({*OUTPUT_FOLDERS, "index", "plans", "running", "shots", "stag
 """Names of folders in an output; a version of the annotations has folders of its name beside."""
 
 
+def _check_version(version: str, taken: frozenset[str] = frozenset()) -> None:
+    if not is_plain_name(version) or version in taken:
+        raise UsageError(
+            f"annotation_version={version}: cannot be the name of a folder of its own in the "
+            "output; give a name such as v1 or av-prompt-2"
+        )
+
+
+def _check_own_version(config: ShardConfig | CurateConfig) -> None:
+    version = config.sharding.annotation_version
+    if isinstance(config, CurateConfig) and version != _FIRST_VERSION:
+        raise UsageError(
+            f"annotation_version={version}: curate packs the metadata that it writes, which is "
+            f"{_FIRST_VERSION}; leave it out, or pack {version} with shard "
+            f"--annotation_version {version}"
+        )
+
+
 def _recaption(config: RecaptionConfig) -> RecaptionConfig:
     """Return the configuration with captions on and a version of the annotations."""
     if config.captioning.generate_captions is False:
@@ -86,11 +107,7 @@ def _recaption(config: RecaptionConfig) -> RecaptionConfig:
             f"annotation_version={version}: is the metadata that split writes; give the new "
             "captions a version of their own, such as v1"
         )
-    if not is_plain_name(version) or version in _TAKEN:
-        raise UsageError(
-            f"annotation_version={version}: cannot be the name of a folder of its own in the "
-            "output; give a name such as v1 or av-prompt-2"
-        )
+    _check_version(version, _TAKEN)
     captioning = updated(config.captioning, generate_captions=True)
     return config.model_copy(update={"sharding": sharding, "captioning": captioning})
 

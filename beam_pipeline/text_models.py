@@ -79,7 +79,12 @@ def _check(folder: str) -> None:
     import transformers  # noqa: PLC0415 - an extra
 
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = transformers.AutoConfig.from_pretrained(
+            folder,
+            local_files_only=True,
+            # Left out, transformers asks at the terminal, and runs the code on a yes.
+            trust_remote_code=False,
+        )
     except (OSError, ValueError, KeyError) as error:
         first_line = str(error).partition("\n")[0]
         raise PreflightError(f"{folder}: its config.json cannot be read ({first_line})") from None

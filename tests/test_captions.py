@@ -239,6 +239,7 @@ def test_a_clip_that_is_kept_after_all_is_captioned(
         ),
         (["--openai_model_name", "other"], f"does not serve other; it serves {MODEL}"),
         (["--captioning_algorithm", "nemotron"], "models pull nemotron"),
+        (["--captioning_model", "some/vlm"], "captioning_model=some/vlm is for models in the"),
     ],
 )
 def test_wrong_use_is_told_before_the_start(

@@ -195,6 +195,8 @@ def test_an_endpoint_that_is_not_there_or_refuses_is_named(
     said = capsys.readouterr().err
     assert f"does not serve other; it serves {MODEL}" in said
     assert "--openai_embedding_model_name" in said
+    assert run.curate(*CUT, *SERVED, "--embedding_model", "some/tower") == 2
+    assert "embedding_model=some/tower is for models in the worker" in capsys.readouterr().err
     monkeypatch.setenv("OPENAI_API_KEY", "sk-a-wrong-one")
     assert run.curate(*CUT, *SERVED) == 1
     said = capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -177,3 +178,26 @@ def test_a_folder_without_a_text_model(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(PreflightError, match="no text model can be loaded"):
         TextEngine(settings(tmp_path))
+
+
+def test_code_beside_the_weights_does_not_run_and_nobody_is_asked(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to itself, transformers asks at the terminal and takes a yes."""
+    import io
+    import shutil
+
+    from beam_pipeline.text_models import _check
+    from transforms.models.captions.text_engine import TextEngine
+
+    own = Path(shutil.copytree(folder, tmp_path / "own"))
+    config = json.loads((own / "config.json").read_text())
+    names = {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}
+    config |= {"model_type": "unheard-of", "auto_map": names}
+    (own / "config.json").write_text(json.dumps(config))
+    (own / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    for load in (lambda: _check(str(own)), lambda: TextEngine(settings(own))):
+        monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+        with pytest.raises(PreflightError):
+            load()
+    assert not (tmp_path / "ran").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 
 from transforms.errors import PreflightError
 from transforms.models.hub_cache import MAIN, cache_folder, repository_folder
+from transforms.storage.plain_names import is_plain_path, shown
 
 _CLIENT = (
     "models are pulled by the package huggingface_hub, which is not installed here: "
     "pip install 'beam-curate[models]' (or pip install huggingface_hub)"
 )
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _ON = "; run the same command again: it goes on with the file at which it stopped"
 
 
@@ -78,7 +81,23 @@ def hub_files(hub_id: str, *, revision: str | None, patterns: tuple[str, ...]) -
             f"{hub_id} at {asked} has no {', '.join(missing or patterns)}; was it moved? Name "
             "another revision with --revision"
         )
+    _refuse_odd_names(hub_id, str(info.sha), files)
     return HubFiles(hub_id, asked, str(info.sha), files)
+
+
+def _refuse_odd_names(hub_id: str, commit: str, files: tuple[HubFile, ...]) -> None:
+    """Raise PreflightError for what a hub or a mirror of it may say, but not be believed.
+
+    Commit and files become paths here, and the folder of the commit is removed in the end.
+    """
+    odd = [file.name for file in files if not is_plain_path(file.name)]
+    if not _COMMIT.fullmatch(commit):
+        odd.insert(0, commit)
+    if odd:
+        raise PreflightError(
+            f"{hub_id}: the hub names {shown(odd[0])}, which is no commit and no file below the "
+            "model's folder; nothing was pulled: check HF_ENDPOINT"
+        )
 
 
 def pull_file(listed: HubFiles, file: HubFile, folder: Path | None = None) -> Path:

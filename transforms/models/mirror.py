@@ -12,6 +12,7 @@ from pathlib import Path
 from transforms.errors import PreflightError
 from transforms.storage.interface import ObjectStat, StorageError
 from transforms.storage.open_storage import storage_for
+from transforms.storage.plain_names import is_plain_path, shown
 from transforms.storage.uris import relative
 
 VARIABLE = "BEAM_CURATE_MODELS"
@@ -88,6 +89,7 @@ def _unreadable(uri: str, error: StorageError) -> PreflightError:
 
 
 def _copy(uri: str, found: list[ObjectStat], folder: Path) -> None:
+    _refuse_names_that_lead_outside(uri, found)
     stored = _stored(folder)
     listed: dict[str, list[int | str]] = {}
     for one in found:
@@ -103,6 +105,17 @@ def _copy(uri: str, found: list[ObjectStat], folder: Path) -> None:
     for name in stored.keys() - listed.keys():
         (folder / name).unlink(missing_ok=True)
     (folder / _LIST).write_text(json.dumps(listed), encoding="utf-8")
+
+
+def _refuse_names_that_lead_outside(uri: str, found: list[ObjectStat]) -> None:
+    """Raise PreflightError for keys such as ``model/../../x``, which a store takes as they are."""
+    for one in found:
+        name = relative(one.uri, uri)
+        if not is_plain_path(name):
+            raise PreflightError(
+                f"model_weights_path={uri}: holds {shown(name)}, which as a file would lie outside "
+                "the model's folder; remove it there, and ask who put it there"
+            )
 
 
 def _copy_one(one: ObjectStat, path: Path) -> None:

@@ -23,7 +23,7 @@ class Sharding(Section):
     ``recaption`` writes the new metadata there, too."""
     output_dataset_path: str | None = None
     """Dataset root; the shards lie below it in a folder named after ``annotation_version``."""
-    annotation_version: str = option("v0", min_length=1, pattern=r"^[^/\s]+$")
+    annotation_version: str = "v0"
     """Which metadata is read (``metas/VERSION``), and the folder of the dataset. ``recaption``
     writes this version: v1 unless another one is named."""
     input_semantic_dedup_path: str | None = None

@@ -23,6 +23,17 @@ def is_plain_name(name: object) -> bool:
     return isinstance(name, str) and _PLAIN.fullmatch(name) is not None
 
 
+def is_plain_path(name: str) -> bool:
+    """Return whether a foreign name leads to a file below the folder that it is joined to.
+
+    Example:
+        >>> is_plain_path("original/model.pth"), is_plain_path("a/../../b"), is_plain_path("/etc/x")
+        (True, False, False)
+    """
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
+
+
 def shown(name: object) -> str:
     """Return a foreign name for a message or a list: short, ASCII, no control characters.
 

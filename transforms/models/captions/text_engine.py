@@ -21,6 +21,8 @@ from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.worker_folder import worker_folder
 from transforms.records import CaptionAnswer
 
+_OWN_CODE_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+"""Left out, transformers asks at the terminal whether a model's own code may run."""
 _MARK = re.compile(r"<\|[^|<>]*\|>")
 _CHANNEL = "<|channel|>"
 _FINAL = "<|channel|>final<|message|>"
@@ -69,10 +71,10 @@ class TextEngine:
         self._device = gpu_or_cpu if settings.device == "auto" else settings.device
         try:
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, padding_side="left"
+                folder, padding_side="left", **_OWN_CODE_ONLY
             )
             model = transformers.AutoModelForCausalLM.from_pretrained(
-                folder, local_files_only=True, dtype="auto"
+                folder, dtype="auto", **_OWN_CODE_ONLY
             )
         except (OSError, ValueError) as error:
             raise PreflightError(
