@@ -127,6 +127,19 @@ def test_a_rejected_clip_causes_no_request(
     assert main(["verify", str(run.out)]) == 0
 
 
+def test_no_table_keeps_a_clip_that_is_turned_down_when_nothing_is_embedded(
+    raw: Path, server: CaptionServer, tmp_path: Path
+) -> None:
+    run = Curated.below(tmp_path, raw)
+    assert run.curate(*CUT, *SERVED, *HALF) == 3
+    strict = ("--sharpness_filter", "enable", "--sharpness_threshold", "100000")
+    assert run.curate(*CUT, *HALF, *strict, "--generate_embeddings", "false") == 3
+    assert all("rejection" in meta for meta in run.metas().values())
+    for folder in ("openai_embd", "openai_embd_parquet"):
+        assert list((run.out / folder).iterdir()) == []
+    assert main(["verify", str(run.out)]) == 0
+
+
 def test_a_clip_the_server_cannot_embed_stays(
     raw: Path, server: CaptionServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

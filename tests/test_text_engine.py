@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -16,7 +17,7 @@ from transforms.errors import PreflightError
 from transforms.models.captions import shared_engine
 from transforms.models.captions.chain.futures import answered
 from transforms.models.captions.chain.settings import EnhanceSettings, TextModelSettings
-from transforms.models.captions.engine import CaptionEngine, CaptionRequest
+from transforms.models.captions.engine import CaptionEngine, CaptionRequest, EngineGoneError
 from transforms.models.weights_digest import weights_digest
 from transforms.records import CaptionAnswer
 
@@ -111,6 +112,38 @@ def test_a_closed_engine_takes_nothing_and_leaves_nobody_waiting(folder: Path) -
     assert all(future.done() for future in futures)
     with pytest.raises(RuntimeError, match="closed"):
         engine.submit(CaptionRequest("w", PROMPTS[0]))
+
+
+def test_closing_waits_for_no_long_text(tmp_path: Path) -> None:
+    from tiny_models import qwen2
+
+    from transforms.models.captions.text_engine import TextEngine
+
+    engine = TextEngine(settings(qwen2(tmp_path / "long", context=8192), max_tokens=None))
+    future = engine.submit(CaptionRequest("w", PROMPTS[0]))
+    while not future.running():
+        time.sleep(0.01)
+    started = time.monotonic()
+    engine.close()
+    assert time.monotonic() - started < 3
+    assert future.result(0).message == "the run ends"
+
+
+def test_a_gpu_that_failed_ends_the_run(
+    engine: CaptionEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise errors.pop()
+
+    errors = [RuntimeError("CUDA error: an illegal memory access was encountered\nmore")]
+    monkeypatch.setattr(engine._model, "generate", fail)
+    with pytest.raises(EngineGoneError, match="the GPU failed: CUDA error: an illegal"):
+        ask(engine, PROMPTS[:1])
+    # Memory that does not suffice for one text may do for the next.
+    errors = [torch.OutOfMemoryError("CUDA out of memory")]
+    assert ask(engine, PROMPTS[:1])[0].status == "error"
 
 
 def test_one_model_per_process_beside_the_one_that_captions(folder: Path) -> None:

@@ -30,5 +30,5 @@ class CaptionModel(Section):
         "qwen3_vl_30b_fp8",
         "vllm_async",
     ] = option("qwen")
-    """Which model captions. ``shard`` reads the field {captioning_algorithm}_caption; where this is
-    not given, that of the captions there are."""
+    """Which model captions; ``shard`` reads the field {captioning_algorithm}_caption, and where
+    this is not given, that of the captions which are there."""

@@ -101,8 +101,11 @@ def _clip_mp4(clip: Clip, root: str) -> Path:
         # Committed before; only its captions came later. It may still lie with the rejected ones.
         uri = mp4_uri(read_json(meta_uri(root, clip.clip_id)), root)
         path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
         with storage_for(uri).local_file(uri, scratch) as stored:
-            shutil.copyfile(stored, path)
+            shutil.copyfile(stored, part)
+        # Whole or not at all: a bundle that is tried again takes what it finds.
+        part.replace(path)
     return path
 
 

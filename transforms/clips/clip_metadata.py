@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transforms.annotate.windows import inclusive_window
@@ -79,8 +79,7 @@ def merged_metadata(
 ) -> dict[str, Any]:
     """Return a committed clip's metadata with what a stage turned on later adds."""
     added = annotation_fields(clip, context)
-    windows = committed.get("windows", [])
-    added.update(caption_fields(clip, windows, context))
+    added.update(caption_fields(clip, _uncaptioned(committed.get("windows", [])), context))
     done = committed.get("stages", {})
     decided = context.missing_stages(done) & DECISION_STAGES
     # A fingerprint that stands stays: what it covers was not done again.
@@ -99,6 +98,13 @@ def merged_metadata(
     return merged
 
 
+def _uncaptioned(windows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return windows without what an earlier caption left: a clip that was turned down and is kept
+    again is asked about anew."""
+    return [{name: window[name] for name in _WINDOW_FIELDS} for window in windows]
+
+
+_WINDOW_FIELDS = ("start_frame", "end_frame", "num_bytes")
 _KEPT_ONLY_FIELDS = ("previews", "embedding", "embedding_missing", "embedding_message")
 
 

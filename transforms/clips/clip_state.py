@@ -11,7 +11,7 @@ from transforms.clips.stored_clip import has_stated_size, is_intact
 from transforms.filters.score_limits import LUMA_FILTERS
 from transforms.json_files import read_json_if_there
 from transforms.layout import failure_uri, meta_uri
-from transforms.records import Clip, Failure
+from transforms.records import Clip, Failure, Rejection, Window
 from transforms.run_context import DECISION_STAGES, RunContext
 
 _logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def read_clip_state(clip: Clip, context: RunContext, *, has_record: bool) -> Cli
         return ClipState(clip.failed(failure))
     if meta is None:
         return ClipState(clip)
-    return ClipState(_redone(clip, meta), meta if missing & LOOK_STAGES else None)
+    return ClipState(_redone(clip, meta, missing), meta if missing & LOOK_STAGES else None)
 
 
 def _is_trusted(
@@ -114,5 +114,17 @@ def read_clip_failure(clip_id: str, context: RunContext) -> Failure | None:
     return None
 
 
-def _redone(clip: Clip, meta: dict[str, Any]) -> Clip:
-    return clip.updated(redone=True, scores=stored_scores(meta), done=tuple(meta.get("stages", ())))
+def stored_windows(meta: dict[str, Any]) -> tuple[Window, ...]:
+    """Return the caption windows of a committed clip; metadata states their last frame."""
+    return tuple(
+        Window(window["start_frame"], window["end_frame"] + 1, window["num_bytes"])
+        for window in meta["windows"]
+    )
+
+
+def _redone(clip: Clip, meta: dict[str, Any], missing: set[str]) -> Clip:
+    clip = clip.updated(redone=True, scores=stored_scores(meta), done=tuple(meta.get("stages", ())))
+    if "rejection" in meta and not missing & DECISION_STAGES:
+        # Nobody decides anew: models behind the filters must not be asked about it.
+        return clip.rejected(Rejection(**meta["rejection"]))
+    return clip

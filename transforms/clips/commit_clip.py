@@ -15,8 +15,9 @@ from transforms.clips.stored_clip import mp4_uri, other_mp4_uri
 from transforms.errors import CurateError
 from transforms.faults import kill_at
 from transforms.json_files import create_json, json_bytes, read_json
-from transforms.layout import meta_uri, previews_uri
+from transforms.layout import embedding_table_uri, meta_uri, previews_uri
 from transforms.media.clip_files import clip_path, discard, embedding_path, preview_folder
+from transforms.models.embeddings.algorithms import ALGORITHMS
 from transforms.records import Clip
 from transforms.run_context import RunContext
 from transforms.storage.interface import NotFoundError
@@ -83,6 +84,7 @@ def _recommit(clip: Clip, plan: Plan, context: RunContext) -> dict[str, Any]:
         return settle(made, root)
     alone = _create_previews(made, root) and not moves
     alone = _create_embedding(made, root) and alone
+    _drop_table(committed, made.meta, (plan.video.video_uuid, clip.chunk_index), root)
     alone = storage_for(uri).replace_if(uri, json_bytes(made.meta), version) and alone
     alone = _keeps_embedding(committed, made.meta, root) and alone
     return made.meta if alone and _is_only_mp4(made, root) else settle(made, root)
@@ -109,6 +111,20 @@ def _create_previews(made: MadeClip, root: str) -> bool:
 def _create_embedding(made: MadeClip, root: str) -> bool:
     uri = stored_embedding_uri(root, made.meta)
     return made.embedding is None or uri is None or _create(uri, made.embedding)
+
+
+def _drop_table(
+    committed: dict[str, Any], meta: dict[str, Any], chunk: tuple[str, int], root: str
+) -> None:
+    """Remove the table that has the vector of a clip that is turned down after all.
+
+    Whoever commits the chunk writes it anew, if a vector is left. Before the metadata: whoever is
+    killed between leaves a chunk that is open.
+    """
+    if "embedding" in committed and "embedding" not in meta:
+        stem = ALGORITHMS[committed["embedding"]["algorithm"]].stem
+        uri = embedding_table_uri(root, stem, *chunk)
+        storage_for(uri).delete(uri)
 
 
 def _keeps_embedding(committed: dict[str, Any], meta: dict[str, Any], root: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from transforms.clips.run_work import RunWork, find_work, without_changed_source
 from transforms.clips.source_copies import local_source, sources_folder
 from transforms.media.child_messages import ClipReport, CutJob, JobClip, JobDone, PoolReport
 from transforms.progress import count
-from transforms.records import Clip, CutRun
+from transforms.records import Clip, CutRun, Window
 from transforms.run_context import RunContext
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import scheme_of
@@ -48,6 +48,8 @@ class _OpenRun:
     source_uri: str
     waiting: dict[str, Clip]
     """The clips that have not been reported, by id."""
+    windows: Mapping[str, tuple[Window, ...]]
+    """As ``RunWork.windows``."""
 
 
 class _CutRuns(ChildJobs):
@@ -65,7 +67,7 @@ class _CutRuns(ChildJobs):
         if work.pending:
             job = self._job(element, work, plan, resources)
             waiting = {clip.clip_id: clip for clip in work.pending}
-            yield Begun(job, _OpenRun(plan, element.source_uri, waiting))
+            yield Begun(job, _OpenRun(plan, element.source_uri, waiting, work.windows))
 
     def end(self, state: _OpenRun, report: PoolReport) -> Iterator[Clip]:
         if isinstance(report, JobDone):
@@ -76,6 +78,9 @@ class _CutRuns(ChildJobs):
         assert isinstance(report, ClipReport)
         waiting = state.waiting.pop(report.clip_id)
         clip = _reported(waiting, report, state.source_uri, self.scratch)
+        if clip.file is not None and clip.clip_id in state.windows:
+            windows = state.windows[clip.clip_id]
+            clip = clip.updated(file=dataclasses.replace(clip.file, windows=windows))
         span = state.plan.spans[clip.clip_index]
         count(
             self.context.progress_folder,

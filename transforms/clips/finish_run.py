@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -16,7 +17,14 @@ from transforms.clips.selections import last_finished_run, selected_videos
 from transforms.clips.summary import ChunkSums, run_fields, sum_up, write_summary
 from transforms.errors import LedgerError
 from transforms.json_files import create_json, read_json, read_json_if_there
-from transforms.layout import current_run_uri, finished_run_uri, lease_uri, summary_uri
+from transforms.layout import (
+    all_captions_uri,
+    caption_quality_uri,
+    current_run_uri,
+    finished_run_uri,
+    lease_uri,
+    summary_uri,
+)
 from transforms.lease import raise_if_lost
 from transforms.run_context import SCHEMA_VERSION, RunContext
 from transforms.scratch import scratch_here
@@ -85,18 +93,25 @@ def _write_summary(
     context: RunContext, of_run: dict[str, Any], facts: RunFacts, sums: dict[str, ChunkSums]
 ) -> None:
     scratch = scratch_here(context.scratch)
-    if context.captioning_algorithm:
-        write_caption_files(
-            context.root,
-            scratch,
-            all_captions=facts.all_captions,
-            quality_stats=context.caption_writing.stats,
-        )
+    _write_captions(context, facts, scratch)
     options = {
         "embedding_algorithm": facts.embedding_algorithm,
         "resolved": json.loads(facts.resolved),
     }
     write_summary(context.root, {**of_run, **options}, sums, scratch=scratch)
+
+
+def _write_captions(context: RunContext, facts: RunFacts, scratch: Path) -> None:
+    root, makes = context.root, bool(context.captioning_algorithm)
+
+    def is_wanted(uri: str, option: bool) -> bool:
+        # What an earlier run wrote stays true: clips may have been turned down since.
+        return (makes and option) or storage_for(uri).exists(uri)
+
+    all_captions = is_wanted(all_captions_uri(root), facts.all_captions)
+    stats = is_wanted(caption_quality_uri(root), context.caption_writing.stats)
+    if all_captions or stats:
+        write_caption_files(root, scratch, all_captions=all_captions, quality_stats=stats)
 
 
 def raise_if_false(ledger: Ledger) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from transforms.clips.clip_state import ClipState, read_clip_state
+from transforms.clips.clip_state import ClipState, read_clip_state, stored_windows
 from transforms.clips.plan import Plan
 from transforms.clips.source_identity import source_identity
 from transforms.clips.video_state import VideoState, record_state
 from transforms.json_files import read_json_if_there
 from transforms.layout import chunk_record_uri, clip_uri
 from transforms.media.children import JobClip
-from transforms.records import Clip, CutRun, Failure
+from transforms.records import Clip, CutRun, Failure, Window
 from transforms.run_context import RunContext
 from transforms.storage.interface import StorageError
 
@@ -28,6 +28,8 @@ class RunWork:
     """To be cut or looked at, in the order of the plan."""
     job_clips: tuple[JobClip, ...]
     """One for each of ``pending``."""
+    windows: Mapping[str, tuple[Window, ...]] = field(default_factory=dict)
+    """Caption windows that committed clips have, by id: they stay, whatever is asked for now."""
 
 
 def find_work(run: CutRun, plan: Plan, context: RunContext) -> RunWork:
@@ -38,6 +40,11 @@ def find_work(run: CutRun, plan: Plan, context: RunContext) -> RunWork:
         ready=tuple(state.clip for state in states if not state.needs_child),
         pending=tuple(state.clip for state in pending),
         job_clips=tuple(_job_clip(state, plan, context) for state in pending),
+        windows={
+            state.clip.clip_id: stored_windows(state.look_again)
+            for state in pending
+            if state.look_again is not None
+        },
     )
 
 

@@ -8,19 +8,22 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from transforms.errors import MediaError
+from transforms.errors import CurateError, MediaError
 from transforms.faults import kill_at
-from transforms.json_files import create_json, write_json
+from transforms.json_files import create_json, json_bytes, read_json
 from transforms.layout import annotation_failure_uri, meta_uri
 from transforms.lease import raise_if_lost
 from transforms.media.clip_files import discard
 from transforms.progress import count, mark_first
-from transforms.recaption.annotated_meta import annotated_meta
+from transforms.recaption.annotated_meta import annotated_meta, with_earlier_captions
 from transforms.recaption.first_meta import read_first_meta
 from transforms.recaption.list_clips import is_committed
 from transforms.records import Clip, Failure, video_uuid
 from transforms.run_context import SCHEMA_VERSION, RunContext
+from transforms.storage.open_storage import storage_for
 from transforms.storage.plain_names import is_plain_name, shown
+
+_MAX_LOOKS = 20
 
 
 @dataclass
@@ -66,8 +69,27 @@ def _commit(clip_id: str, meta: dict[str, object], context: RunContext) -> None:
     uri = meta_uri(context.root, clip_id, context.annotation_version)
     if not create_json(uri, meta) and context.retry_failed:
         # Only clips with a window without caption come here again.
-        write_json(uri, meta)
+        _replace(uri, meta)
     kill_at("clip_annotated", clip_id)
+
+
+def _replace(uri: str, meta: dict[str, object]) -> None:
+    """Replace what stands, but for captions that the clip has and would lose.
+
+    Raises:
+        CurateError: Others replace it all the time.
+    """
+    storage = storage_for(uri)
+    for _ in range(_MAX_LOOKS):
+        # The version first: what is read may only be newer, and then replacing it fails.
+        version = storage.stat(uri).version
+        better = with_earlier_captions(meta, read_json(uri))
+        if storage.replace_if(uri, json_bytes(better), version):
+            return
+    raise CurateError(
+        f"{uri}: was replaced {_MAX_LOOKS} times by another process; see that only one run works "
+        "on this version, then run the same command again"
+    )
 
 
 def _write_failure(clip: Clip, failure: Failure, context: RunContext) -> None:

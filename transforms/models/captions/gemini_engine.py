@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import logging
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from transforms.models.captions.gemini_client import (
     GeminiTimeoutError,
 )
 from transforms.models.captions.gemini_settings import GeminiSettings
+from transforms.models.daemon_pool import DaemonPool
 from transforms.records import CaptionAnswer
 
 _MP4 = "video/mp4"
@@ -45,16 +47,16 @@ class GeminiEngine:
         self._client = GeminiClient(
             access, timeout_seconds=settings.timeout_seconds, connections=settings.slots
         )
-        self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="caption")
+        self._pool = DaemonPool(settings.slots, "caption")
 
     def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
         """Begin a request."""
-        return self._pool.submit(self._answer, request)
+        return self._pool.submit(functools.partial(self._answer, request))
 
     def close(self) -> None:
         """End the threads; waiting requests are not sent any more."""
         self._closed.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.close()
         self._client.close()
 
     def _answer(self, request: CaptionRequest) -> CaptionAnswer:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import logging
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from transforms.models.api_access import ApiAccess
 from transforms.models.captions.backoff import wait_seconds
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.settings import OpenAISettings
+from transforms.models.daemon_pool import DaemonPool
 from transforms.records import CaptionAnswer
 from transforms.storage.endpoints import shown_endpoint
 
@@ -44,16 +46,16 @@ class OpenAIEngine:
             # It would neither take our delays nor stop when the engine is closed.
             max_retries=0,
         )
-        self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="caption")
+        self._pool = DaemonPool(settings.slots, "caption")
 
     def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
         """Begin a request."""
-        return self._pool.submit(self._answer, request)
+        return self._pool.submit(functools.partial(self._answer, request))
 
     def close(self) -> None:
         """End the threads; waiting requests are not sent any more."""
         self._closed.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.close()
         self._client.close()
 
     def _answer(self, request: CaptionRequest) -> CaptionAnswer:

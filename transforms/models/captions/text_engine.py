@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 import transformers
+from transformers import StoppingCriteriaList
 
 from transforms.errors import PreflightError
 from transforms.models.captions.chain.settings import TextModelSettings
-from transforms.models.captions.engine import CaptionRequest
+from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.worker_folder import worker_folder
 from transforms.records import CaptionAnswer
 
@@ -135,6 +136,7 @@ class TextEngine:
         try:
             answers = self._generate([asked.request.prompt for asked in batch])
         except (RuntimeError, ValueError, IndexError) as error:
+            _raise_if_gpu_failed(error)
             if len(batch) == 1:
                 batch[0].answer.set_result(_failed(batch[0].request, error))
                 return
@@ -143,6 +145,11 @@ class TextEngine:
             self._answer(batch[:middle])
             self._answer(batch[middle:])
             return
+        if self._closed:
+            # They were broken off.
+            answers = [CaptionAnswer("error", reason="exception", message="the run ends")] * len(
+                batch
+            )
         for asked, answer in zip(batch, answers, strict=True):
             asked.answer.set_result(answer)
 
@@ -164,12 +171,17 @@ class TextEngine:
                 top_k=None,
                 repetition_penalty=1.05,
                 pad_token_id=self._tokenizer.pad_token_id,
+                stopping_criteria=StoppingCriteriaList([self._stop]),
             )
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         return [
             self._read(row[width:].tolist(), prompt_tokens=int(length))
             for row, length in zip(output, lengths, strict=True)
         ]
+
+    def _stop(self, tokens: torch.LongTensor, *_: Any, **__: Any) -> torch.Tensor:
+        """Return whether each text ends here whatever it says: nobody waits for it any more."""
+        return torch.full((len(tokens),), self._closed, device=tokens.device)
 
     def _chat(self, prompt: str) -> str:
         if self._tokenizer.chat_template is None:
@@ -225,6 +237,17 @@ def final_text(raw: str) -> str:
     if "<think>" in said and "</think>" not in said:
         return ""
     return _MARK.sub("", said.rpartition("</think>")[2]).strip()
+
+
+def _raise_if_gpu_failed(error: Exception) -> None:
+    """Raise when every further text would fail, too.
+
+    Raises:
+        EngineGoneError: The GPU is of no use to this process any more.
+    """
+    is_memory = isinstance(error, torch.OutOfMemoryError)
+    if isinstance(error, RuntimeError) and not is_memory and "CUDA" in str(error):
+        raise EngineGoneError(f"the GPU failed: {str(error).splitlines()[0]}; run again") from error
 
 
 def _failed(request: CaptionRequest, error: Exception) -> CaptionAnswer:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from PIL import Image
 from transforms.errors import CurateError
 from transforms.models.api_access import ApiAccess
 from transforms.models.captions.backoff import wait_seconds
+from transforms.models.daemon_pool import DaemonPool
 from transforms.models.embeddings.embedder import EmbeddingError, Frames, Vector, each_alone
 from transforms.models.embeddings.served_settings import ServedSettings
 from transforms.storage.endpoints import shown_endpoint
@@ -48,7 +49,7 @@ class ServedEmbedder:
             # It would not take our delays.
             max_retries=0,
         )
-        self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="embedding")
+        self._pool = DaemonPool(settings.slots, "embedding")
 
     def embed(self, clips: Sequence[Frames]) -> list[Vector | EmbeddingError]:
         """Return one vector per clip; as many requests are open as there are slots.
@@ -56,7 +57,16 @@ class ServedEmbedder:
         Raises:
             EmbeddingServerGoneError: Nobody is there any more.
         """
-        return list(self._pool.map(lambda frames: each_alone([frames], self._ask)[0], clips))
+        answers = [
+            self._pool.submit(functools.partial(each_alone, [frames], self._ask))
+            for frames in clips
+        ]
+        try:
+            return [answer.result()[0] for answer in answers]
+        finally:
+            # Of use after an error alone: what is not sent yet never is.
+            for answer in answers:
+                answer.cancel()
 
     def _ask(self, frames: Frames) -> Vector:
         body = {"model": self._settings.model, "messages": messages(frames)}
