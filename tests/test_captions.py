@@ -19,6 +19,7 @@ from caption_server import (
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
+from beam_pipeline.cli import main
 from transforms.formats.caption_stats import CaptionQuality
 from transforms.formats.chunk_record import ChunkRecord
 from transforms.formats.clip_meta import ClipMeta
@@ -291,3 +292,19 @@ def test_an_endpoint_that_refuses_or_is_down_is_named(
         in capsys.readouterr().err
     )
     assert json.loads((run.out / "runs" / "options.json").read_text())
+
+
+def test_half_a_character_in_an_answer_breaks_no_file(
+    raw: Path, server: CaptionServer, tmp_path: Path
+) -> None:
+    """A server may send half of a surrogate pair: JSON has it as ``\\ud83d``."""
+    server.says = lambda _, seen: f"\ud83d on {seen}"
+    run = Curated.below(tmp_path, raw)
+    twice = ("--captioning_stage2", "--max_failed_share", "0.5")
+    assert run.curate(*CUT, *CAPTIONS, *twice) == 3
+    for meta in run.metas().values():
+        assert [window["openai_caption"][0] for window in meta["windows"]] == ["\ufffd"] * len(
+            meta["windows"]
+        )
+        assert not [window for window in meta["windows"] if "second_pass_failure_message" in window]
+    assert main(["verify", str(run.out)]) == 0

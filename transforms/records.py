@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import uuid
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def video_uuid(source_id: str) -> str:
@@ -246,6 +249,13 @@ class CaptionAnswer:
     """None: no text model was asked."""
     echoes_prompt: bool = False
     """Whether the text repeats its prompt."""
+
+    def __post_init__(self) -> None:
+        """Replace half surrogate pairs: JSON may hold them, and no strict reader takes them."""
+        for name in ("text", "message", "json_text", "second_pass_message"):
+            said = getattr(self, name)
+            if _HALF_PAIR.search(said):
+                object.__setattr__(self, name, _HALF_PAIR.sub("\ufffd", said))
 
 
 @dataclass(frozen=True, slots=True)
