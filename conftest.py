@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 
-collect_ignore = []
+# Stand-ins of packages: read as modules with doctests, they would take the real ones' places.
+collect_ignore = ["tests/fake_packages", "tests/fake_transformers"]
 if importlib.util.find_spec("torch") is None:
     # Their classes are torch's; what uses them imports them only when it must.
     collect_ignore += [
