@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from run_command import Curated
 
 from beam_pipeline.caption_engines import vllm
 from beam_pipeline.captions import engine_spec
-from beam_pipeline.config import SplitConfig, load_config
+from beam_pipeline.config import SplitConfig, flat, load_config
 from transforms.errors import PreflightError, UsageError
 from transforms.formats.clip_meta import ClipMeta
 from transforms.media.clip_frames import write_window_frames
@@ -147,6 +148,13 @@ def test_environment_that_is_none(tiny_model: TinyModel, monkeypatch: pytest.Mon
     odd = {"captioning_algorithm": "vllm_async", "vllm_async_extra_env_vars": "A=1,B"}
     with pytest.raises(UsageError, match="must be NAME=VALUE"):
         settings_of(tiny_model("qwen2_5_vl"), **odd)
+
+
+def test_the_environment_of_the_engine_is_never_shown() -> None:
+    given = config(
+        captioning_algorithm="vllm_async", vllm_async_extra_env_vars="HF_TOKEN=hf_of_the_tests"
+    )
+    assert "hf_of_the_tests" not in json.dumps(flat(given)) + repr(given)
 
 
 @pytest.mark.parametrize("algorithm", ["qwen", "vllm_async"])

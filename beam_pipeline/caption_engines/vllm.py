@@ -208,12 +208,13 @@ def _slots(config: SplitLike) -> int:
 
 
 def _environment(config: SplitLike) -> tuple[tuple[str, str], ...]:
-    given = config.async_engine.vllm_async_extra_env_vars
+    secret = config.async_engine.vllm_async_extra_env_vars
+    given = secret.get_secret_value() if secret else ""
     pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
     for name, equals, _ in pairs:
         if not equals or not name.strip():
             raise UsageError(
-                f"vllm_async_extra_env_vars={given!r} must be NAME=VALUE separated by commas"
+                "vllm_async_extra_env_vars must be NAME=VALUE separated by commas"
             )
     return tuple((name.strip(), value) for name, _, value in pairs)
 

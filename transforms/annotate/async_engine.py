@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from transforms.section import Section, ignored, option
 
@@ -87,8 +87,9 @@ class AsyncEngine(Section):
     """Whether the engine starts without measuring a largest video."""
     vllm_async_mm_processor_kwargs: dict[str, Any] = Field(default_factory=_frame_pixels)
     """Settings of the model's own frame processor."""
-    vllm_async_extra_env_vars: str = option("")
-    """Environment variables of the engine, NAME=VALUE separated by commas."""
+    vllm_async_extra_env_vars: SecretStr | None = option(None)
+    """Environment variables of the engine, NAME=VALUE separated by commas; never printed or
+    stored."""
     vllm_async_num_workers_per_node: int = ignored(
         0, instead="the number of workers is the runner's: --direct_num_workers, --parallelism"
     )

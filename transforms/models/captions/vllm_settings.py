@@ -57,5 +57,7 @@ class VllmSettings:
             "sampling": asdict(self.sampling),
             "reasons": self.reasons,
             "quantization": engine.get("quantization"),
+            "dtype": engine.get("dtype", "auto"),
+            "kv_cache_dtype": engine.get("kv_cache_dtype", "auto"),
             "mm_processor_kwargs": engine.get("mm_processor_kwargs", {}),
         }
