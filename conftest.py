@@ -10,6 +10,7 @@ if importlib.util.find_spec("torch") is None:
     # Their classes are torch's; what uses them imports them only when it must.
     collect_ignore += [
         "transforms/models/transnetv2_network.py",
+        "tests/tiny_models.py",
         "transforms/models/captions/next_token.py",
         "transforms/models/captions/text_engine.py",
         "transforms/models/captions/transformers_engine.py",
