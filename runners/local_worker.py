@@ -12,32 +12,15 @@ import signal
 import sys
 import threading
 import time
-from typing import Any, TextIO
+from typing import Any
 
 from runners.logs import configure_logging
+from runners.quiet_stderr import WithoutTracebacks
 from transforms.progress import flush_counts
 
 DRIVER_VARIABLE = "BEAM_CURATE_DRIVER"
 """Names the process that a worker serves."""
 _LOOK_SECONDS = 0.5
-
-
-class _WithoutTracebacks:
-    """Standard error less the tracebacks that Beam prints whole; the driver gets them too."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._is_dropping = False
-
-    def write(self, text: str) -> int:
-        is_end_of_line = self._is_dropping and text == "\n"
-        # One that ends the process is written line by line and gets through.
-        is_whole = text.startswith("Traceback (most recent call last):\n ")
-        self._is_dropping = is_whole
-        return len(text) if is_whole or is_end_of_line else self._stream.write(text)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
 
 
 def main(level: str) -> None:
@@ -65,7 +48,7 @@ def serve(level: str) -> None:
 
     number = logging.getLevelName(level)
     if number > logging.DEBUG:
-        sys.stderr = _WithoutTracebacks(sys.stderr)
+        sys.stderr = WithoutTracebacks(sys.stderr)
     for package in ("transforms", "runners"):
         logging.getLogger(package).setLevel(number)
     count_at_bundle_ends()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO, cast
 
 from runners import direct
 from runners.interface import Build, Job
+from runners.quiet_stderr import WithoutTracebacks
 from runners.step_errors import original_error
 from transforms.errors import CurateError
 
@@ -131,14 +133,26 @@ def _without_tracebacks() -> Iterator[None]:
     loggers = [] if is_verbose else [logging.getLogger(name) for name in names]
     for logger in loggers:
         logger.addFilter(is_news)
-    hook = threading.excepthook
+    hook, stream = threading.excepthook, sys.stderr
     threading.excepthook = _without_broken_connections(hook)
-    try:
-        yield
-    finally:
-        threading.excepthook = hook
+    if not is_verbose:
+        # The worker in this process prints them besides.
+        sys.stderr = cast(TextIO, WithoutTracebacks(stream))
+
+    def restore() -> None:
+        threading.excepthook, sys.stderr = hook, stream
         for logger in loggers:
             logger.removeFilter(is_news)
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        # The job's threads end with the process: what they say of that is no news either.
+        raise
+    except BaseException:
+        restore()
+        raise
+    restore()
 
 
 def _without_broken_connections(hook: Callable[[Any], object]) -> Callable[[Any], object]:

@@ -123,6 +123,10 @@ def graph(scene: Scene, notes: Path) -> Callable[[Any], None]:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.skipif(
+    os.environ.get("REQUIRE_QUIET") != "1",
+    reason="measures shares of time: needs the machine for itself (REQUIRE_QUIET=1)",
+)
 @pytest.mark.parametrize("mode", MODES)
 def test_the_engine_is_busy(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tests = str(Path(__file__).parent)

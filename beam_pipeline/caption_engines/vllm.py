@@ -213,9 +213,7 @@ def _environment(config: SplitLike) -> tuple[tuple[str, str], ...]:
     pairs = [pair.partition("=") for pair in given.split(",") if pair.strip()]
     for name, equals, _ in pairs:
         if not equals or not name.strip():
-            raise UsageError(
-                "vllm_async_extra_env_vars must be NAME=VALUE separated by commas"
-            )
+            raise UsageError("vllm_async_extra_env_vars must be NAME=VALUE separated by commas")
     return tuple((name.strip(), value) for name, _, value in pairs)
 
 
