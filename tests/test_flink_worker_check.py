@@ -78,7 +78,11 @@ class TestWorkersThatCannotStart:
         ended.told("a worker cannot start", f"{tmp_path}/none/bin/beam-curate-worker")
 
     def test_a_python_without_the_package(self, scene: FlinkScene, tmp_path: Path) -> None:
-        ended = self.refused(scene, worker_python(tmp_path / "other", "", package=tmp_path))
+        # It comes before the program, also where that is installed.
+        (tmp_path / "empty" / "runners").mkdir(parents=True)
+        (tmp_path / "empty" / "runners" / "__init__.py").touch()
+        other = worker_python(tmp_path / "other", "", package=tmp_path / "empty")
+        ended = self.refused(scene, other)
         ended.told("its Python does not find this program", "No module named")
 
     def test_another_version_of_the_package(self, scene: FlinkScene, tmp_path: Path) -> None:
