@@ -45,11 +45,14 @@ def scene(tmp_path: Path, cluster: FlinkCluster) -> FlinkScene:
     return FlinkScene(tmp_path / "scene", tmp_path / "raw", cluster)
 
 
-def worker_python(folder: Path, lines: str, package: Path = ROOT) -> str:
+def worker_python(
+    folder: Path, lines: str, package: Path = ROOT, python: tuple[str, ...] = ()
+) -> str:
     """Return the option for workers whose boot program is preceded by lines of shell."""
     script = folder / "bin" / "beam-curate-worker"
     script.parent.mkdir(parents=True)
-    boot = f"env PYTHONPATH={package} {sys.executable} -m runners.worker_boot"
+    command = shlex.join([sys.executable, *python, "-m", "runners.worker_boot"])
+    boot = f"env PYTHONPATH={package} {command}"
     script.write_text(f'#!/bin/sh\nboot="{boot}"\n{lines}\nexec $boot "$@"\n')
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return f"--worker_python={folder}/bin/python"
@@ -78,10 +81,8 @@ class TestWorkersThatCannotStart:
         ended.told("a worker cannot start", f"{tmp_path}/none/bin/beam-curate-worker")
 
     def test_a_python_without_the_package(self, scene: FlinkScene, tmp_path: Path) -> None:
-        # It comes before the program, also where that is installed.
-        (tmp_path / "empty" / "runners").mkdir(parents=True)
-        (tmp_path / "empty" / "runners" / "__init__.py").touch()
-        other = worker_python(tmp_path / "other", "", package=tmp_path / "empty")
+        # Without site-packages, where the program may be installed.
+        other = worker_python(tmp_path / "other", "", package=tmp_path, python=("-S",))
         ended = self.refused(scene, other)
         ended.told("its Python does not find this program", "No module named")
 
