@@ -17,7 +17,7 @@ from transforms.errors import PreflightError
 from transforms.formats.clip_meta import ClipMeta
 from transforms.models import api_access
 from transforms.models.api_access import ApiAccess, gemini_access
-from transforms.models.captions.backoff import wait_seconds
+from transforms.models.backoff import wait_seconds
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.gemini_engine import GeminiEngine
 from transforms.models.captions.gemini_settings import GeminiSettings

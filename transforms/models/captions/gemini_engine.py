@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from transforms.models.api_access import ApiAccess
-from transforms.models.captions.backoff import wait_seconds
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.gemini_answer import read_answer
 from transforms.models.captions.gemini_client import (
@@ -25,6 +24,7 @@ from transforms.models.captions.gemini_client import (
 )
 from transforms.models.captions.gemini_settings import GeminiSettings
 from transforms.models.daemon_pool import DaemonPool
+from transforms.models.stubborn import BrokenOffError, Failed, GivenUpError, Stubborn
 from transforms.records import CaptionAnswer
 
 _MP4 = "video/mp4"
@@ -42,11 +42,11 @@ class GeminiEngine:
     def __init__(self, settings: GeminiSettings, access: ApiAccess) -> None:
         self.slots = settings.slots
         self._settings = settings
-        self._closed = threading.Event()
         self._refused = threading.Event()
         self._client = GeminiClient(
             access, timeout_seconds=settings.timeout_seconds, connections=settings.slots
         )
+        self._stubborn = Stubborn(settings, (GeminiError,), self._judged)
         self._pool = DaemonPool(settings.slots, "caption")
 
     def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
@@ -55,38 +55,32 @@ class GeminiEngine:
 
     def close(self) -> None:
         """End the threads; waiting requests are not sent any more."""
-        self._closed.set()
+        self._stubborn.closed.set()
         self._pool.close()
         self._client.close()
 
     def _answer(self, request: CaptionRequest) -> CaptionAnswer:
         path = Path(request.mp4_path) if request.mp4_path is not None else None
-        video = _Video(path, self._settings, self._client, self._closed)
+        video = _Video(path, self._settings, self._client, self._stubborn.closed)
         try:
             return self._stubborn_answer(request, video)
         finally:
             video.remove()
 
     def _stubborn_answer(self, request: CaptionRequest, video: _Video) -> CaptionAnswer:
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                parts = [*video.parts(), {"text": request.prompt}]
-                return read_answer(self._generated(parts, request.json_schema))
-            except GeminiError as error:
-                retry_after = error.retry_after
-                self._raise_if_over(error)
-                if attempt > self._settings.retries or not error.is_temporary:
-                    self._raise_if_gone(error)
-                    return _failed(request, error, attempt)
-            pause = wait_seconds(
-                attempt,
-                base_seconds=self._settings.retry_delay_seconds,
-                retry_after=retry_after,
-            )
-            if self._closed.wait(pause):
-                return CaptionAnswer("error", reason="exception", message="the run ends")
+        def send() -> CaptionAnswer:
+            parts = [*video.parts(), {"text": request.prompt}]
+            return read_answer(self._generated(parts, request.json_schema))
+
+        try:
+            return self._stubborn.ask(send)
+        except BrokenOffError as error:
+            return CaptionAnswer("error", reason="exception", message=str(error))
+        except GivenUpError as given_up:
+            failure = given_up.__cause__
+            assert isinstance(failure, GeminiError)
+            self._raise_if_gone(failure)
+            return _failed(request, failure, given_up.attempts)
 
     def _generated(self, parts: list[dict[str, Any]], schema: str | None) -> dict[str, Any]:
         """Return the API's response; a schema that it refuses is left out: it only helps."""
@@ -112,17 +106,18 @@ class GeminiEngine:
         body: dict[str, Any] = {"contents": [{"role": "user", "parts": parts}]}
         return {**body, "generationConfig": generation} if generation else body
 
-    def _raise_if_over(self, error: GeminiError) -> None:
-        """Raise when the day's quota is used up: every other window would fail, too.
+    def _judged(self, error: GeminiError) -> Failed:
+        """Return whether it may pass.
 
         Raises:
-            EngineGoneError: It is.
+            EngineGoneError: The day's quota is used up: every other window would fail, too.
         """
         if isinstance(error, GeminiRefusedError) and error.is_day_s_end:
             raise EngineGoneError(
                 f"{self._client.where}: the day's quota of {self._settings.model} is used up "
                 f"({error}); give the same command again tomorrow, or raise the quota"
             ) from None
+        return Failed(error.is_temporary, error.retry_after)
 
     def _raise_if_gone(self, error: GeminiError) -> None:
         """Raise when it is no fault of the window: nobody is there, or nothing is allowed any more.

@@ -14,18 +14,15 @@ from typing import Any
 import openai
 
 from transforms.models.api_access import ApiAccess
-from transforms.models.captions.backoff import wait_seconds
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.settings import OpenAISettings
 from transforms.models.daemon_pool import DaemonPool
+from transforms.models.openai_server import OpenAIServer, RequestFailedError, ServerGoneError
+from transforms.models.stubborn import BrokenOffError
 from transforms.records import CaptionAnswer
-from transforms.storage.endpoints import shown_endpoint
 
-_TEMPORARY = (408, 409, 429)
-_SERVER_ERRORS = 500
 _REFUSED = (400, 422)
-_ANSWER_SECONDS = 10.0
-"""For a question that costs the server nothing."""
+_UNAUTHORIZED = 401
 
 _logger = logging.getLogger(__name__)
 
@@ -36,16 +33,8 @@ class OpenAIEngine:
     def __init__(self, settings: OpenAISettings, access: ApiAccess) -> None:
         self.slots = settings.slots
         self._settings = settings
-        self._access = access
-        self._closed = threading.Event()
         self._refused = threading.Event()
-        self._client = openai.OpenAI(
-            api_key=access.api_key,
-            base_url=access.base_url,
-            timeout=settings.timeout_seconds,
-            # It would neither take our delays nor stop when the engine is closed.
-            max_retries=0,
-        )
+        self._server = OpenAIServer(settings, access, refusals=(_UNAUTHORIZED,))
         self._pool = DaemonPool(settings.slots, "caption")
 
     def submit(self, request: CaptionRequest) -> Future[CaptionAnswer]:
@@ -54,30 +43,24 @@ class OpenAIEngine:
 
     def close(self) -> None:
         """End the threads; waiting requests are not sent any more."""
-        self._closed.set()
+        self._server.break_off()
         self._pool.close()
-        self._client.close()
+        self._server.client.close()
 
     def _answer(self, request: CaptionRequest) -> CaptionAnswer:
         body = self._body(request)
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return _read(self._send(body, request))
-            except (openai.OpenAIError, ValueError) as error:
-                # An answer that is no JSON is a ValueError.
-                retry_after = _retry_after(error)
-                if attempt > self._settings.retries or not _is_temporary(error):
-                    self._raise_if_gone(error)
-                    return self._failed(request, error, attempt)
-            pause = wait_seconds(
-                attempt,
-                base_seconds=self._settings.retry_delay_seconds,
-                retry_after=retry_after,
+        try:
+            return self._server.ask(lambda: _read(self._send(body, request)))
+        except BrokenOffError as error:
+            return CaptionAnswer("error", reason="exception", message=str(error))
+        except RequestFailedError as error:
+            return CaptionAnswer(
+                "error",
+                reason="timeout" if error.is_timeout else "exception",
+                message=f"{request.request_id}: {error}",
             )
-            if self._closed.wait(pause):
-                return CaptionAnswer("error", reason="exception", message="the run ends")
+        except ServerGoneError as gone:
+            raise EngineGoneError(f"{self._server.where}: {_why_gone(gone)}") from None
 
     def _body(self, request: CaptionRequest) -> dict[str, Any]:
         # ``video_url`` is an extension of servers, unknown to the client's own types.
@@ -89,7 +72,7 @@ class OpenAIEngine:
     def _send(self, body: dict[str, Any], request: CaptionRequest) -> Any:
         """Return the server's answer; what only helps is left out where the server refuses it."""
         helps = {} if self._refused.is_set() else _helps(request, self._settings)
-        create = self._client.chat.completions.create
+        create = self._server.client.chat.completions.create
         if not helps:
             return create(**body)
         try:
@@ -102,44 +85,20 @@ class OpenAIEngine:
             self._refused.set()
             _logger.warning(
                 "%s: refuses %s (HTTP %d); it is asked without",
-                shown_endpoint(str(self._client.base_url)),
+                self._server.where,
                 " and ".join(helps),
                 error.status_code,
             )
             return completion
 
-    def _raise_if_gone(self, error: Exception) -> None:
-        """Raise when nobody is there any more: that is no fault of the window.
 
-        Raises:
-            EngineGoneError: The endpoint cannot even be reached, or takes the key no longer.
-        """
-        where = shown_endpoint(str(self._client.base_url))
-        if isinstance(error, openai.AuthenticationError):
-            raise EngineGoneError(
-                f"{where}: the endpoint for captions refuses the API key by now (HTTP "
-                f"{error.status_code}); set OPENAI_API_KEY and run the same command again"
-            ) from None
-        if not isinstance(error, openai.APIConnectionError):
-            return
-        try:
-            self._client.models.list(timeout=_ANSWER_SECONDS)
-        except openai.APIConnectionError:
-            raise EngineGoneError(
-                f"{where}: the endpoint for captions does not answer any more; start it again"
-            ) from None
-        except openai.OpenAIError:
-            # It answers, if only to refuse.
-            return
-
-    def _failed(self, request: CaptionRequest, error: Exception, attempts: int) -> CaptionAnswer:
-        is_timeout = isinstance(error, openai.APITimeoutError)
-        text = self._access.without_key(str(error))
-        return CaptionAnswer(
-            "error",
-            reason="timeout" if is_timeout else "exception",
-            message=f"{request.request_id}: {type(error).__name__} after {attempts}: {text}",
-        )
+def _why_gone(gone: ServerGoneError) -> str:
+    if gone.status is None:
+        return "the endpoint for captions does not answer any more; start it again"
+    return (
+        f"the endpoint for captions refuses the API key by now (HTTP {gone.status}); set "
+        "OPENAI_API_KEY and run the same command again"
+    )
 
 
 def _helps(request: CaptionRequest, settings: OpenAISettings) -> dict[str, Any]:
@@ -184,18 +143,3 @@ def _read(completion: Any) -> CaptionAnswer:
     if not text:
         return CaptionAnswer("error", "", "exception", "the caption is empty", *tokens)
     return CaptionAnswer("truncated" if finish == "length" else "success", text, "", "", *tokens)
-
-
-def _is_temporary(error: Exception) -> bool:
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in _TEMPORARY or error.status_code >= _SERVER_ERRORS
-    # Connections break; what cannot be read as an answer may be another server's in between.
-    broken = openai.APIConnectionError, openai.APIResponseValidationError, ValueError
-    return isinstance(error, broken)
-
-
-def _retry_after(error: Exception) -> str | None:
-    if isinstance(error, openai.APIStatusError):
-        header: str | None = error.response.headers.get("retry-after")
-        return header
-    return None

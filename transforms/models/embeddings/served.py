@@ -5,28 +5,21 @@ from __future__ import annotations
 import base64
 import functools
 import io
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import openai
 from PIL import Image
 
 from transforms.errors import CurateError
 from transforms.models.api_access import ApiAccess
-from transforms.models.captions.backoff import wait_seconds
 from transforms.models.daemon_pool import DaemonPool
 from transforms.models.embeddings.embedder import EmbeddingError, Frames, Vector, each_alone
 from transforms.models.embeddings.served_settings import ServedSettings
-from transforms.storage.endpoints import shown_endpoint
+from transforms.models.openai_server import OpenAIServer, RequestFailedError, ServerGoneError
 
 JPEG_QUALITY = 95
-_TEMPORARY = (408, 409, 429)
 _REFUSED = (401, 403)
-_SERVER_ERRORS = 500
-_ANSWER_SECONDS = 10.0
-"""For a question that costs the server nothing."""
 
 
 class EmbeddingServerGoneError(CurateError):
@@ -39,16 +32,8 @@ class ServedEmbedder:
     device = "served"
 
     def __init__(self, settings: ServedSettings, access: ApiAccess) -> None:
-        self._settings = settings
-        self._access = access
-        self._pause = threading.Event()
-        self._client = openai.OpenAI(
-            api_key=access.api_key,
-            base_url=access.base_url,
-            timeout=settings.timeout_seconds,
-            # It would not take our delays.
-            max_retries=0,
-        )
+        self._model = settings.model
+        self._server = OpenAIServer(settings, access, refusals=_REFUSED)
         self._pool = DaemonPool(settings.slots, "embedding")
 
     def embed(self, clips: Sequence[Frames]) -> list[Vector | EmbeddingError]:
@@ -69,50 +54,29 @@ class ServedEmbedder:
                 answer.cancel()
 
     def _ask(self, frames: Frames) -> Vector:
-        body = {"model": self._settings.model, "messages": messages(frames)}
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return read_vector(self._client.post("/embeddings", body=body, cast_to=object))
-            except (openai.OpenAIError, ValueError) as error:
-                # An answer that is no JSON is a ValueError.
-                retry_after = _retry_after(error)
-                if attempt > self._settings.retries or not _is_temporary(error):
-                    self._raise_if_gone(error)
-                    raise self._failed(error, attempt) from error
-            self._pause.wait(
-                wait_seconds(
-                    attempt,
-                    base_seconds=self._settings.retry_delay_seconds,
-                    retry_after=retry_after,
-                )
-            )
-
-    def _raise_if_gone(self, error: Exception) -> None:
-        where = shown_endpoint(str(self._client.base_url))
-        if isinstance(error, openai.APIStatusError) and error.status_code in _REFUSED:
-            raise EmbeddingServerGoneError(
-                f"{where}: the endpoint for embeddings refuses the API key (HTTP "
-                f"{error.status_code}); set OPENAI_API_KEY, then run the same command again"
-            )
-        if not isinstance(error, openai.APIConnectionError):
-            return
+        body = {"model": self._model, "messages": messages(frames)}
+        post = self._server.client.post
         try:
-            self._client.models.list(timeout=_ANSWER_SECONDS)
-        except openai.APIConnectionError:
-            raise EmbeddingServerGoneError(
-                f"{where}: the endpoint for embeddings does not answer any more; start it again, "
-                "then run the same command again"
-            ) from None
-        except openai.OpenAIError:
-            # It answers, if only to refuse.
-            return
+            return self._server.ask(
+                lambda: read_vector(post("/embeddings", body=body, cast_to=object))
+            )
+        except RequestFailedError as error:
+            reason = "timeout" if error.is_timeout else "request_failed"
+            raise EmbeddingError(reason, str(error)) from error
+        except ServerGoneError as gone:
+            raise EmbeddingServerGoneError(f"{self._server.where}: {_why_gone(gone)}") from None
 
-    def _failed(self, error: Exception, attempts: int) -> EmbeddingError:
-        reason = "timeout" if isinstance(error, openai.APITimeoutError) else "request_failed"
-        text = self._access.without_key(str(error))
-        return EmbeddingError(reason, f"{type(error).__name__} after {attempts}: {text}")
+
+def _why_gone(gone: ServerGoneError) -> str:
+    if gone.status is None:
+        return (
+            "the endpoint for embeddings does not answer any more; start it again, then run the "
+            "same command again"
+        )
+    return (
+        f"the endpoint for embeddings refuses the API key (HTTP {gone.status}); set "
+        "OPENAI_API_KEY, then run the same command again"
+    )
 
 
 def messages(frames: Frames) -> list[dict[str, Any]]:
@@ -141,18 +105,3 @@ def read_vector(answer: Any) -> Vector:
     if vector.ndim != 1 or not vector.size or not np.isfinite(vector).all():
         raise ValueError(f"what the server sent is no vector of numbers (shape {vector.shape})")
     return vector
-
-
-def _is_temporary(error: Exception) -> bool:
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in _TEMPORARY or error.status_code >= _SERVER_ERRORS
-    # Connections break; what cannot be read as an answer may be another server's in between.
-    broken = openai.APIConnectionError, openai.APIResponseValidationError, ValueError
-    return isinstance(error, broken)
-
-
-def _retry_after(error: Exception) -> str | None:
-    if isinstance(error, openai.APIStatusError):
-        header: str | None = error.response.headers.get("retry-after")
-        return header
-    return None
