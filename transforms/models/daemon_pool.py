@@ -8,8 +8,9 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from types import TracebackType
 from typing import Any, TypeVar
+
+from transforms.models.promised import Promised
 
 Result = TypeVar("Result")
 _Call = tuple["Future[Any]", Callable[[], Any]]
@@ -74,31 +75,11 @@ class DaemonPool:
             thread.join()
 
 
-class _Promised:
-    """Hands what goes wrong in a call on to whoever waits for its result."""
-
-    def __init__(self, future: Future[Any]) -> None:
-        self._future = future
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        if error is not None:
-            self._future.set_exception(error)
-        return True
-
-
 def _work(calls: _Calls) -> None:
     while (found := calls.get()) is not None:
         future, call = found
         if future.set_running_or_notify_cancel():
-            with _Promised(future):
+            with Promised([future]):
                 future.set_result(call())
         # Frames and answers are large; the next call may be long in coming.
         del found, future, call

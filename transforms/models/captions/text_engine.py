@@ -8,7 +8,6 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from transforms.errors import PreflightError
 from transforms.models.captions.chain.settings import TextModelSettings
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
 from transforms.models.captions.worker_folder import worker_folder
+from transforms.models.promised import Promised
 from transforms.records import CaptionAnswer
 
 _OWN_CODE_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -32,27 +32,6 @@ _FINAL = "<|channel|>final<|message|>"
 class _Asked:
     request: CaptionRequest
     answer: Future[CaptionAnswer]
-
-
-class _Promised:
-    """Hands an error that nobody foresaw on to whoever waits: it is a defect and ends the run."""
-
-    def __init__(self, batch: Sequence[_Asked]) -> None:
-        self._batch = batch
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        for asked in self._batch:
-            if error is not None and not asked.answer.done():
-                asked.answer.set_exception(error)
-        return True
 
 
 class TextEngine:
@@ -127,7 +106,7 @@ class TextEngine:
                     asked.answer.cancel()
                 continue
             batch = [asked for asked in batch if asked.answer.set_running_or_notify_cancel()]
-            with _Promised(batch):
+            with Promised([asked.answer for asked in batch]):
                 self._answer(batch)
 
     def _answer(self, batch: Sequence[_Asked]) -> None:

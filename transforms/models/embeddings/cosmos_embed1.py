@@ -8,15 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from transforms.models.embeddings.embedder import (
-    EmbeddingError,
-    Frames,
-    Vector,
-    all_at_once,
-    each_alone,
-    every_nth,
-    normalised,
-)
+from transforms.models.embeddings.embedder import Frames, Vector, every_nth, normalised
+from transforms.models.embeddings.local_embedder import LocalEmbedder
 from transforms.models.embeddings.remote_model import load_remote
 from transforms.models.embeddings.torch_device import clip_errors
 
@@ -24,7 +17,7 @@ DEFAULT_FRAMES = 8
 _NEEDED = "a Cosmos-Embed1 checkpoint with its processor"
 
 
-class CosmosEmbed1:
+class CosmosEmbed1(LocalEmbedder):
     """The processor's number of frames to one vector: float16, shape (1, D), of length 1.
 
     Args:
@@ -43,15 +36,6 @@ class CosmosEmbed1:
         self._model, self._processor = loaded.model, loaded.processor()
         self.device, self._dtype = device, loaded.dtype
         self._num_frames = num_frames_of(self._processor)
-
-    def embed(self, clips: Sequence[Frames]) -> list[Vector | EmbeddingError]:
-        """Return one vector per clip."""
-        if self.device == "cpu":
-            return each_alone(clips, self._embed_one)
-        return all_at_once(clips, self._embed_all, self._embed_one)
-
-    def _embed_one(self, frames: Frames) -> Vector:
-        return self._embed_all([frames])
 
     def _embed_all(self, clips: Sequence[Frames]) -> Vector:
         import torch  # noqa: PLC0415 - an extra

@@ -43,10 +43,7 @@ class Embedder(Protocol):
 def each_alone(
     clips: Sequence[Frames], embed_one: Callable[[Frames], Vector]
 ) -> list[Vector | EmbeddingError]:
-    """Return what ``embed_one`` gives or raises for each clip.
-
-    On a processor clips always go alone: what else is in a batch would change the last bits.
-    """
+    """Return what ``embed_one`` gives or raises for each clip."""
     return [_attempt(frames, embed_one) for frames in clips]
 
 
@@ -55,23 +52,6 @@ def _attempt(frames: Frames, embed_one: Callable[[Frames], Vector]) -> Vector | 
         return embed_one(frames)
     except EmbeddingError as error:
         return error
-
-
-def all_at_once(
-    clips: Sequence[Frames],
-    embed_all: Callable[[Sequence[Frames]], Vector],
-    embed_one: Callable[[Frames], Vector],
-) -> list[Vector | EmbeddingError]:
-    """Return the rows of what ``embed_all`` gives, each (1, D); if it fails, each clip goes alone.
-
-    For a GPU, which is idle most of the time with one clip at a time.
-    """
-    try:
-        vectors = embed_all(clips)
-    except EmbeddingError:
-        # One of them is to blame: which one is found out one by one.
-        return each_alone(clips, embed_one)
-    return [vectors[row : row + 1] for row in range(len(clips))]
 
 
 def every_nth(frames: Frames, count: int) -> Frames:

@@ -11,14 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transforms.errors import PreflightError
-from transforms.models.embeddings.embedder import (
-    EmbeddingError,
-    Frames,
-    Vector,
-    all_at_once,
-    each_alone,
-    normalised,
-)
+from transforms.models.embeddings.embedder import Frames, Vector, normalised
+from transforms.models.embeddings.local_embedder import LocalEmbedder
 from transforms.models.embeddings.torch_device import clip_errors, settle_threads
 
 FRAMES_AT_ONCE = 32
@@ -34,7 +28,7 @@ _TOWERS = {
 """Type of a checkpoint to the class of its image tower alone, and where its vectors are."""
 
 
-class ImageTower:
+class ImageTower(LocalEmbedder):
     """Frame vectors of length 1, their mean, made length 1 again: float32, shape (1, D).
 
     Args:
@@ -71,15 +65,6 @@ class ImageTower:
             model = transformers.AutoModel.from_pretrained(folder, **options)
             _require_method(model, "get_image_features", folder)
         self._model = model.to(self.device).eval()
-
-    def embed(self, clips: Sequence[Frames]) -> list[Vector | EmbeddingError]:
-        """Return one vector per clip."""
-        if self.device == "cpu":
-            return each_alone(clips, self._embed_one)
-        return all_at_once(clips, self._embed_all, self._embed_one)
-
-    def _embed_one(self, frames: Frames) -> Vector:
-        return self._embed_all([frames])
 
     def _embed_all(self, clips: Sequence[Frames]) -> Vector:
         # Copies: what lies in a file may not be written to, and torch insists on that.

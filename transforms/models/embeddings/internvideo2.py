@@ -8,15 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.models.embeddings.embedder import (
-    EmbeddingError,
-    Frames,
-    Vector,
-    all_at_once,
-    each_alone,
-    every_nth,
-    normalised,
-)
+from transforms.models.embeddings.embedder import Frames, Vector, every_nth, normalised
+from transforms.models.embeddings.local_embedder import LocalEmbedder
 from transforms.models.embeddings.remote_model import load_remote
 from transforms.models.embeddings.torch_device import clip_errors
 
@@ -30,7 +23,7 @@ _NEEDED = (
 )
 
 
-class InternVideo2:
+class InternVideo2(LocalEmbedder):
     """Four frames of 224 x 224 to one vector: float32, shape (1, 512), of length 1.
 
     Args:
@@ -47,15 +40,6 @@ class InternVideo2:
             folder, device, trust_remote_code, method="get_vid_feat", needed=_NEEDED
         )
         self._model, self.device, self._dtype = loaded.model, device, loaded.dtype
-
-    def embed(self, clips: Sequence[Frames]) -> list[Vector | EmbeddingError]:
-        """Return one vector per clip."""
-        if self.device == "cpu":
-            return each_alone(clips, self._embed_one)
-        return all_at_once(clips, self._embed_all, self._embed_one)
-
-    def _embed_one(self, frames: Frames) -> Vector:
-        return self._embed_all([frames])
 
     def _embed_all(self, clips: Sequence[Frames]) -> Vector:
         import torch  # noqa: PLC0415 - an extra

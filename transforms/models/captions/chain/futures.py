@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from concurrent.futures import Future
-from types import TracebackType
 
+from transforms.models.promised import Promised
 from transforms.records import CaptionAnswer
 
 Answer = Future[CaptionAnswer]
@@ -32,31 +32,11 @@ def answered(answer: CaptionAnswer) -> Answer:
     return future
 
 
-class _Into:
-    """Hands an error on to a future: a callback's own error would be logged and lost."""
-
-    def __init__(self, result: Answer) -> None:
-        self._result = result
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        if error is not None and self._result.set_running_or_notify_cancel():
-            self._result.set_exception(error)
-        return True
-
-
 def _go_on(follow: Next, result: Answer, first: Answer) -> None:
     if result.cancelled() or first.cancelled() or first.exception() is not None:
         _hand_on(result, first)
         return
-    with _Into(result):
+    with Promised([result]):
         second = follow(first.result())
         if not isinstance(second, Future):
             second = answered(second)
