@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from beam_pipeline.arguments import HELP, PROFILE, REPAIR, Arguments, parse_arguments
 from beam_pipeline.commands.quickstart import run_quickstart
 from beam_pipeline.commands.sample import run_sample, sample_options
-from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, load_config
-from beam_pipeline.config_files import read_config_file
+from beam_pipeline.configuration.arguments import HELP, PROFILE, REPAIR, Arguments, parse_arguments
+from beam_pipeline.configuration.config import AnyConfig, RecaptionConfig, ShardConfig
+from beam_pipeline.configuration.configured import configured
+from beam_pipeline.configuration.help_text import help_text
 from beam_pipeline.exit_status import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
-from beam_pipeline.help_text import help_text
-from beam_pipeline.settled import complete, ignored_warning, not_built
 from beam_pipeline.version import VERSION
 from runners.logs import configure_logging
 from transforms.errors import CurateError, PreflightError, UsageError
@@ -134,34 +133,9 @@ def _run(config: AnyConfig, run: Callable[[AnyConfig], int], *, sends_output: bo
     if isinstance(config, ShardConfig | RecaptionConfig) or not config.presigned.is_given:
         return run(config)
     # Only here something speaks to the web.
-    from beam_pipeline.archives import run_with_archives  # noqa: PLC0415
+    from beam_pipeline.preparation.archives import run_with_archives  # noqa: PLC0415
 
     return run_with_archives(config, run, sends_output=sends_output)
-
-
-def configured(arguments: Arguments) -> AnyConfig:
-    """Return the configuration that file and command line ask for; warn of what has no effect.
-
-    Raises:
-        UsageError: They contradict each other, or ask for what cannot be.
-    """
-    file = read_config_file(arguments.file) if arguments.file else None
-    pipeline = arguments.pipeline or (file.pipeline if file else None)
-    if pipeline is None:
-        raise UsageError(
-            f'{arguments.file}: does not say which pipeline; put "pipeline": "split" (or '
-            "shard, curate, recaption) into it, or name the pipeline on the command line"
-        )
-    if file and file.pipeline and file.pipeline != pipeline:
-        raise UsageError(
-            f"{file.name} is for pipeline {file.pipeline}, the command line says {pipeline}"
-        )
-    config = complete(load_config(pipeline, file.values if file else {}, arguments.overrides))
-    if problems := not_built(config):
-        raise UsageError("\n".join(problems))
-    if warning := ignored_warning(config):
-        print(f"Warning: {warning}", file=sys.stderr)
-    return config
 
 
 def _complain(error: CurateError) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_pipeline.config import CurateConfig, SplitConfig
-from beam_pipeline.prepare import PreparedShard, PreparedSplit
+from beam_pipeline.configuration.config import CurateConfig, SplitConfig
+from beam_pipeline.preparation.prepare import PreparedShard, PreparedSplit
 from transforms.annotate.caption_settings import CaptionSettings
 from transforms.clips.cut_chunks import CutChunks
 from transforms.clips.finish_chunks import FinishChunks

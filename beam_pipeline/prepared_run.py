@@ -9,18 +9,26 @@ import time
 from collections.abc import Generator, Iterator
 from typing import Any
 
-from beam_pipeline.auto_options import as_requested
-from beam_pipeline.config import CurateConfig, CurationConfig, ShardConfig, SplitConfig, flat
-from beam_pipeline.outlook import look_ahead, open_looker, predict_split
-from beam_pipeline.overwrite import remove_output
-from beam_pipeline.prediction import Prediction
-from beam_pipeline.prepare import (
+from beam_pipeline.configuration.auto_options import as_requested
+from beam_pipeline.configuration.config import (
+    CurateConfig,
+    CurationConfig,
+    ShardConfig,
+    SplitConfig,
+    flat,
+)
+from beam_pipeline.estimate.outlook import look_ahead, open_looker, predict_split
+from beam_pipeline.estimate.prediction import Prediction
+from beam_pipeline.preparation.overwrite import remove_output
+from beam_pipeline.preparation.prepare import (
     PreparedShard,
     PreparedSplit,
     prepare_shard,
     prepare_split,
 )
-from beam_pipeline.prepare_tones import tone_map_fingerprint
+from beam_pipeline.preparation.prepare_tones import tone_map_fingerprint
+from beam_pipeline.preparation.run_place import RunPlace
+from beam_pipeline.preparation.stored_options import RunOptions, store_options
 from beam_pipeline.report import (
     caption_lines,
     dataset_lines,
@@ -31,8 +39,6 @@ from beam_pipeline.report import (
     seconds_to_first,
     write_performance_stats,
 )
-from beam_pipeline.run_place import RunPlace
-from beam_pipeline.stored_options import RunOptions, store_options
 from beam_pipeline.waves import wave_graphs
 from runners.interface import Build
 from transforms.child_jobs import child_scratch

@@ -8,15 +8,15 @@ from collections import Counter
 from collections.abc import Generator
 from typing import Any
 
-from beam_pipeline.captions import caption_definition, caption_settings, caption_writing
-from beam_pipeline.config import RecaptionConfig, flat
-from beam_pipeline.overwrite import remove_annotations
+from beam_pipeline.configuration.config import RecaptionConfig, flat
+from beam_pipeline.configuration.settled import updated
+from beam_pipeline.models.captions import caption_definition, caption_settings, caption_writing
+from beam_pipeline.preparation.overwrite import remove_annotations
+from beam_pipeline.preparation.routes import routes_of
+from beam_pipeline.preparation.run_place import RunPlace
+from beam_pipeline.preparation.stored_options import RunOptions, store_options
+from beam_pipeline.preparation.stored_windows import window_option
 from beam_pipeline.report import FAILURES_SHOWN, caption_lines
-from beam_pipeline.routes import routes_of
-from beam_pipeline.run_place import RunPlace
-from beam_pipeline.settled import updated
-from beam_pipeline.stored_options import RunOptions, store_options
-from beam_pipeline.stored_windows import window_option
 from runners.interface import Build
 from transforms.annotate.caption_settings import CaptionSettings
 from transforms.clips.fingerprints import fingerprint

@@ -11,15 +11,15 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from beam_pipeline.config import AnyConfig, RecaptionConfig, ShardConfig, SplitConfig
+from beam_pipeline.configuration.config import AnyConfig, RecaptionConfig, ShardConfig, SplitConfig
+from beam_pipeline.configuration.settle_here import settle_here
 from beam_pipeline.exit_status import EXIT_OK, exit_status, failed_because
-from beam_pipeline.model_table import model_table, raise_problems
-from beam_pipeline.preflight import check_run
+from beam_pipeline.models.model_table import model_table, raise_problems
+from beam_pipeline.preparation.preflight import check_run
+from beam_pipeline.preparation.routes import open_stores
+from beam_pipeline.preparation.run_place import RunPlace, remove_shared, shared_folder
+from beam_pipeline.preparation.store_checks import check_stores
 from beam_pipeline.progress_display import ProgressDisplay
-from beam_pipeline.routes import open_stores
-from beam_pipeline.run_place import RunPlace, remove_shared, shared_folder
-from beam_pipeline.settle_here import settle_here
-from beam_pipeline.store_checks import check_stores
 from runners.boot_checks import is_visible
 from runners.chosen import chosen
 from runners.interface import Job, Runner
@@ -34,7 +34,7 @@ from transforms.storage.sync import syncing
 from transforms.storage.uris import absolute
 
 if TYPE_CHECKING:
-    from beam_pipeline.prediction import Prediction
+    from beam_pipeline.estimate.prediction import Prediction
     from beam_pipeline.prepared_run import PreparedRun
     from beam_pipeline.recaption import PreparedRecaption
     from transforms.clips.ledger import Ledger
@@ -223,7 +223,7 @@ def _work(
 
 def _compare(prediction: Prediction, totals: dict[str, float], seconds: float) -> None:
     """Print what was predicted beside what it was."""
-    from beam_pipeline.prediction import Actual, predicted_vs_actual  # noqa: PLC0415 - see above
+    from beam_pipeline.estimate.prediction import Actual, predicted_vs_actual  # noqa: PLC0415 - see above
 
     actual = Actual(
         num_videos=int(totals.get("videos_selected", 0)),

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from beam_pipeline.config import CurateConfig, SplitConfig
-from beam_pipeline.prepare import PreparedShard, PreparedSplit
+from beam_pipeline.configuration.config import CurateConfig, SplitConfig
+from beam_pipeline.preparation.prepare import PreparedShard, PreparedSplit
 from runners.interface import Build
 from transforms.clips.wave_file import remove_wave
 from transforms.errors import MediaError

@@ -113,7 +113,7 @@ def records(work: Path, counts: Sequence[int], *, is_plan: bool = False) -> int:
 
 def _step(step: str, folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.scale_steps", step, str(folder)]
-    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     content: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
     return content
 

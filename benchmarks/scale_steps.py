@@ -14,6 +14,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import read_ledger
 from transforms.clips.selections import all_selected_videos
 from transforms.clips.summary import run_fields, write_summary
+from transforms.formats.document import ClipStage
 from transforms.ingest.list_videos import VideoInput, list_videos
 from transforms.ingest.select_videos import select_videos
 from transforms.ingest.waves import count_inputs, iter_waves
@@ -55,11 +57,11 @@ class Steps:
         self._root = str(tree.out)
         self._input = VideoInput(input_video_path=str(tree.raw))
         options = read_json(str(tree.out / "runs" / "options.json"))
-        fingerprints = dict(options["fingerprints"])
-        spans = fingerprints.pop("spans")
+        fingerprints = options["fingerprints"]
+        stages = [item for item in fingerprints.items() if item[0] in get_args(ClipStage)]
         scratch = str(tree.out.parent / "scratch")
         self._context = RunContext(
-            self._root, "scale", scratch, scratch, tuple(fingerprints.items()), spans
+            self._root, "scale", scratch, scratch, tuple(stages), fingerprints["spans"]
         )
         self._dataset = DatasetRun(
             self._root, str(tree.out.parent / "dataset"), "v0", scratch, scratch

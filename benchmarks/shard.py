@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from transforms.shards.options import DatasetRun, ShardSettings
-from transforms.shards.plan_shards import ShardKey, ShardSample
+from transforms.shards.shard_samples import ShardKey, ShardSample
 from transforms.shards.write_shards import write_shard
 
 TARGET_RATIO = 1.5
@@ -55,7 +55,7 @@ def write_ours(root: Path, shards: Sequence[Sequence[str]], target: Path) -> Non
         tar_name = f"part_000000/{index:06d}.tar"
         key: ShardKey = ("resolution_720", "aspect_ratio_16_9", "frames_0_255", tar_name)
         samples = [
-            ShardSample(position, clip_id, 0, 256, is_window=False, generation=0)
+            ShardSample(position, clip_id, 0, 256, False, 0, len(clip_ids))
             for position, clip_id in enumerate(clip_ids)
         ]
         write_shard((key, samples), settings=ShardSettings(), run=run)

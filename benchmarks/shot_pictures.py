@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -74,8 +75,8 @@ def strip_of(footage: Footage) -> Image:
 def _rgb(planes: Planes, wide: int) -> Image:
     joined = np.concatenate([plane.ravel() for plane in planes])
     frame = av.VideoFrame.from_ndarray(joined.reshape(-1, planes.y.shape[1]), format="yuv420p")
-    small: Image = frame.reformat(wide - wide % 2, _STRIP, format="rgb24").to_ndarray()
-    return small & _FEW_COLOURS | 0x10
+    small = frame.reformat(wide - wide % 2, _STRIP, format="rgb24").to_ndarray().astype(np.uint8)
+    return np.asarray(small & _FEW_COLOURS | 0x10, np.uint8)
 
 
 def draw(video: Scored, strip: Image) -> Image:
@@ -87,7 +88,11 @@ def draw(video: Scored, strip: Image) -> Image:
     threshold = _BOTTOM - round(NETWORK_THRESHOLD * (_BOTTOM - _TOP))
     picture[threshold, _LEFT : WIDTH - _LEFT : 4] = 150
     picture[_BOTTOM, _LEFT : WIDTH - _LEFT] = 90
-    curves = (video.scores[:, 0], video.scores[:, 1], video.changes.change / 100)
+    curves: tuple[NDArray[np.floating[Any]], ...] = (
+        video.scores[:, 0],
+        video.scores[:, 1],
+        video.changes.change / 100,
+    )
     left = _LEFT
     for (name, colour), values in zip(_COLOURS.items(), curves, strict=True):
         _curve(picture, values.tolist(), colour)
@@ -121,11 +126,11 @@ def _write(picture: Image, text: str, left: int, colour: tuple[int, int, int]) -
 def write_png(path: Path, picture: Image) -> None:
     """Write an RGB picture."""
     codec = av.CodecContext.create("png", "w")
-    codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "rgb24"  # type: ignore[attr-defined]
+    codec.width, codec.height, codec.pix_fmt = WIDTH, HEIGHT, "rgb24"
     codec.options = {"compression_level": "9", "pred": "none"}
     frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
     codec.time_base = frame.time_base = Fraction(1, 25)
-    packets = [*codec.encode(frame), *codec.encode(None)]  # type: ignore[attr-defined]
+    packets = [*codec.encode(frame), *codec.encode(None)]
     path.write_bytes(b"".join(bytes(packet) for packet in packets))
 
 

@@ -12,8 +12,8 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from scenedetect import AdaptiveDetector, ContentDetector, detect
 
 from benchmarks.shot_footage import ENCODINGS, Event, plan_footage
@@ -134,9 +134,9 @@ def _scenedetect_content(video: Scored) -> list[Scene]:
     return _of_scenedetect(detect(str(video.path), ContentDetector(min_scene_len=_SHORTEST)))
 
 
-def _of_scenedetect(scenes: Sequence[tuple[object, object]]) -> list[Scene]:
-    starts = np.array([start.frame_num for start, _ in scenes[1:]], int)  # type: ignore[attr-defined]
-    return [(int(start), int(start)) for start in starts]
+def _of_scenedetect(scenes: Sequence[tuple[Any, Any]]) -> list[Scene]:
+    starts = [int(start.frame_num) for start, _ in scenes[1:]]
+    return [(start, start) for start in starts]
 
 
 DETECTORS: dict[str, Detector] = {

@@ -64,7 +64,7 @@ def decode_sample(mp4: bytes, meta: dict[str, Any], *, fps_tolerance: float = 0.
     Raises:
         ValueError: Number of frames or frame rate are not what the metadata says.
     """
-    with av.open(io.BytesIO(mp4)) as container:
+    with av.open(io.BytesIO(mp4), "r") as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         rate = float(container.streams.video[0].average_rate or 0)
     expected = meta["end_frame"] - meta["start_frame"] + 1

@@ -17,7 +17,7 @@ from typing import Any
 
 import av
 
-from beam_pipeline.caption_engines import served
+from beam_pipeline.models.caption_engines import served
 
 MODEL = "tiny-vlm"
 KEY = "sk-a-secret-of-the-tests"

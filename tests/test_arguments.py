@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from beam_pipeline.arguments import Arguments, parse_arguments
 from beam_pipeline.cli import main
 from beam_pipeline.commands.sample import sample_options
+from beam_pipeline.configuration.arguments import Arguments, parse_arguments
 from transforms.errors import UsageError
 
 

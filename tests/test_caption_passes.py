@@ -17,8 +17,8 @@ from kill_harness import MULTI
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
-from beam_pipeline.caption_engines import served
 from beam_pipeline.cli import main
+from beam_pipeline.models.caption_engines import served
 from transforms.formats.caption_stats import CaptionQuality
 from transforms.formats.chunk_record import ChunkRecord
 from transforms.formats.clip_meta import ClipMeta

@@ -12,7 +12,7 @@ from typing import get_args, get_type_hints
 import pytest
 from wrong_use import ROOT, use
 
-from beam_pipeline.docs_models import MODELS_PAGE, models_page
+from beam_pipeline.docs.models import MODELS_PAGE, models_page
 from transforms.annotate.caption_model import CaptionModel
 from transforms.annotate.caption_options import CaptionEnhancement
 from transforms.annotate.embedding_options import Embedding
@@ -78,7 +78,7 @@ def test_facts_of_a_model_agree() -> None:
 
 def test_page_of_models_is_up_to_date() -> None:
     text = MODELS_PAGE.read_text(encoding="utf-8")
-    assert text == models_page(text), "run: python -m beam_pipeline.docs_models"
+    assert text == models_page(text), "run: python -m beam_pipeline.docs.models"
 
 
 def test_looking_for_weights_imports_nothing_heavy() -> None:

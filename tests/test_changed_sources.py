@@ -22,9 +22,9 @@ from changed_runs import (
 from recorded_work import ChildWork
 from run_command import Curated
 
-from beam_pipeline.config import SplitConfig, load_config
-from beam_pipeline.prepare import prepare_split
-from beam_pipeline.run_place import RunPlace
+from beam_pipeline.configuration.config import SplitConfig, load_config
+from beam_pipeline.preparation.prepare import prepare_split
+from beam_pipeline.preparation.run_place import RunPlace
 from transforms.clips.source_identity import EDGE_BYTES, source_identity
 from transforms.ingest.select_videos import begin_selection
 from transforms.records import video_uuid

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from beam_pipeline.auto_options import resolve_auto
-from beam_pipeline.config import (
+from beam_pipeline.configuration.auto_options import resolve_auto
+from beam_pipeline.configuration.config import (
     PIPELINES,
     CurateConfig,
     ShardConfig,
@@ -17,9 +17,14 @@ from beam_pipeline.config import (
     flat,
     load_config,
 )
-from beam_pipeline.config_files import read_config_file
-from beam_pipeline.options import section_options
-from beam_pipeline.settled import complete, default_dataset_path, ignored_warning, not_built
+from beam_pipeline.configuration.config_files import read_config_file
+from beam_pipeline.configuration.options import section_options
+from beam_pipeline.configuration.settled import (
+    complete,
+    default_dataset_path,
+    ignored_warning,
+    not_built,
+)
 from transforms.errors import UsageError
 
 DATA = Path(__file__).with_name("data")

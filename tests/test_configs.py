@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from beam_pipeline.config import flat, load_config
-from beam_pipeline.config_files import quickstart_file, read_config_file
-from beam_pipeline.settled import complete, ignored_warning, not_built
+from beam_pipeline.configuration.config import flat, load_config
+from beam_pipeline.configuration.config_files import quickstart_file, read_config_file
+from beam_pipeline.configuration.settled import complete, ignored_warning, not_built
 
 CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.*"))
 

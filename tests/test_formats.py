@@ -19,7 +19,7 @@ from run_command import Curated
 
 import transforms
 from beam_pipeline.cli import main
-from beam_pipeline.docs_formats import FORMATS, format_files
+from beam_pipeline.docs.formats import FORMATS, format_files
 from transforms.clips.wave_file import write_wave
 from transforms.formats.catalogue import FILE_KINDS, documents, kinds_of
 from transforms.formats.document import SchemaVersion, json_schema
@@ -177,7 +177,7 @@ def validator(name: str) -> Draft202012Validator:
 
 def test_generated_files_are_up_to_date() -> None:
     stored = {path.name: path.read_text(encoding="utf-8") for path in FORMATS.iterdir()}
-    assert stored == format_files(), "run python -m beam_pipeline.docs_formats"
+    assert stored == format_files(), "run python -m beam_pipeline.docs.formats"
 
 
 def test_every_kind_of_document_was_written(found: list[Found]) -> None:

@@ -12,7 +12,7 @@ from gemini_server import EMBEDDER, KEY, MODEL, GeminiServer, gemini_server
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
-from beam_pipeline.caption_engines.gemini import known_model
+from beam_pipeline.models.caption_engines.gemini import known_model
 from transforms.errors import PreflightError
 from transforms.formats.clip_meta import ClipMeta
 from transforms.models import api_access

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from beam_pipeline.cli import main
-from beam_pipeline.config import PIPELINES
-from beam_pipeline.docs_options import OPTIONS_PAGE
-from beam_pipeline.help_text import options_markdown
+from beam_pipeline.configuration.config import PIPELINES
+from beam_pipeline.configuration.help_text import options_markdown
+from beam_pipeline.docs.options import OPTIONS_PAGE
 from beam_pipeline.version import VERSION
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -71,5 +71,5 @@ def test_every_option_is_explained() -> None:
 
 def test_page_of_options_is_up_to_date() -> None:
     assert OPTIONS_PAGE.read_text(encoding="utf-8") == options_markdown(), (
-        "run: python -m beam_pipeline.docs_options"
+        "run: python -m beam_pipeline.docs.options"
     )

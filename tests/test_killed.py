@@ -14,7 +14,7 @@ from kill_harness import MULTI, AtKill, Scene
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
-from beam_pipeline.preflight import check_dataset_root
+from beam_pipeline.preparation.preflight import check_dataset_root
 
 NUM_MOMENTS = 10
 SEED = 41

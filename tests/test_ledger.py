@@ -10,9 +10,9 @@ import pytest
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
-from beam_pipeline.config import SplitConfig, load_config
-from beam_pipeline.prepare import prepare_split
-from beam_pipeline.run_place import RunPlace
+from beam_pipeline.configuration.config import SplitConfig, load_config
+from beam_pipeline.preparation.prepare import prepare_split
+from beam_pipeline.preparation.run_place import RunPlace
 from transforms.clips.finish_chunks import finish_chunk
 from transforms.clips.finish_run import raise_if_false
 from transforms.clips.ledger import read_ledger

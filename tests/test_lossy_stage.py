@@ -27,8 +27,8 @@ from transforms.filters.motion import FilterMotion
 from transforms.ingest.probe_videos import ProbeVideos
 from transforms.ingest.select_videos import ListVideos
 from transforms.shards import read_rows, shard_clips
-from transforms.shards.plan_shards import ShardSample
 from transforms.shards.read_rows import ClipBatch, RowsFile, load_rows
+from transforms.shards.shard_samples import ShardSample
 from transforms.shards.write_shards import WrittenShard
 from transforms.shots.fixed_stride import SplitFixedStride
 

@@ -16,9 +16,9 @@ from make_video import VideoSpec, make_video
 from run_command import Curated
 from wrong_use import Ended, use
 
-from beam_pipeline.caption_engines import served
-from beam_pipeline.model_row import ModelRow, local_row
-from beam_pipeline.model_table import ModelTable, raise_problems
+from beam_pipeline.models.caption_engines import served
+from beam_pipeline.models.model_row import ModelRow, local_row
+from beam_pipeline.models.model_table import ModelTable, raise_problems
 from runners.gpu_memory import GpuMemory, gpus_here
 from transforms.errors import PreflightError
 

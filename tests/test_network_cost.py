@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_pipeline.network_cost import network_cost
+from beam_pipeline.estimate.network_cost import network_cost
 from transforms.models.transnetv2 import ShotScorer
 from transforms.models.weights import find_weights
 from transforms.shots.score_windows import Frames

@@ -152,7 +152,7 @@ def test_console_script_and_quickstart_file_work_outside_the_checkout(
     )
     assert version.stdout.startswith("beam-curate ")
     code = (
-        "from beam_pipeline.config_files import quickstart_file, read_config_file\n"
+        "from beam_pipeline.configuration.config_files import quickstart_file, read_config_file\n"
         "print(read_config_file(quickstart_file()).pipeline, quickstart_file())"
     )
     found = subprocess.run(

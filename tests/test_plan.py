@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from make_video import VideoSpec
 
-from beam_pipeline.calibration import Calibration, Rate, makespan, representatives
 from beam_pipeline.cli import main
-from beam_pipeline.network_cost import NetworkCost
-from beam_pipeline.prediction import (
+from beam_pipeline.estimate.calibration import Calibration, Rate, makespan, representatives
+from beam_pipeline.estimate.network_cost import NetworkCost
+from beam_pipeline.estimate.prediction import (
     Actual,
     Prediction,
     predict,

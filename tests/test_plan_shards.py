@@ -22,10 +22,9 @@ from transforms.shards.options import MIB, Sharding, ShardSettings, shard_settin
 from transforms.shards.plan_shards import (
     drop_small_end,
     fill_shards,
-    shard_key,
-    shard_of_key,
 )
 from transforms.shards.read_rows import BATCH_SIZE, ClipBatch, list_rows
+from transforms.shards.shard_samples import shard_key, shard_of_key
 
 SPEC = VideoSpec(seconds=2.0, keyframe_every=16)
 SIZES = st.lists(st.integers(0, 50), max_size=60)

@@ -18,9 +18,9 @@ from replay import STEPS, run_twice, snapshot
 from run_command import Curated
 
 from beam_pipeline import pipelines
-from beam_pipeline.config import CurateConfig, load_config
-from beam_pipeline.prepare import PreparedSplit, prepare_split
-from beam_pipeline.run_place import RunPlace
+from beam_pipeline.configuration.config import CurateConfig, load_config
+from beam_pipeline.preparation.prepare import PreparedSplit, prepare_split
+from beam_pipeline.preparation.run_place import RunPlace
 from transforms.clips.cut_chunks import _CutRuns
 from transforms.clips.finish_chunks import finish_chunk
 from transforms.clips.write_clips import _WriteClips

@@ -15,9 +15,9 @@ from botocore.exceptions import ConnectTimeoutError
 from shard_runs import dataset_run
 from wrong_use import environment
 
-from beam_pipeline.config import load_config
-from beam_pipeline.routes import routes_of
-from beam_pipeline.settled import complete
+from beam_pipeline.configuration.config import load_config
+from beam_pipeline.configuration.settled import complete
+from beam_pipeline.preparation.routes import routes_of
 from transforms.errors import CurateError, PreflightError
 from transforms.run_context import RunContext
 from transforms.storage.endpoints import shown_endpoint

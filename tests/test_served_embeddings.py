@@ -18,8 +18,8 @@ from run_command import Curated
 from test_frame_sampling import decoded
 from wrong_use import STRIDE, use_process
 
-from beam_pipeline.caption_engines import served
 from beam_pipeline.cli import main
+from beam_pipeline.models.caption_engines import served
 from transforms.clips.embedding_files import read_table
 from transforms.media.frame_sampling import sequence_frames
 from transforms.models.api_access import ApiAccess

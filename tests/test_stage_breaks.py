@@ -13,9 +13,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 
 from beam_pipeline import pipelines
-from beam_pipeline.config import CurateConfig, load_config
-from beam_pipeline.prepare import prepare_shard, prepare_split
-from beam_pipeline.run_place import RunPlace
+from beam_pipeline.configuration.config import CurateConfig, load_config
+from beam_pipeline.preparation.prepare import prepare_shard, prepare_split
+from beam_pipeline.preparation.run_place import RunPlace
 from transforms.annotate.embedding_settings import EmbedderSpec, EmbeddingSettings
 from transforms.filters.motion import FilterMotion
 from transforms.media.look_settings import FrameSettings

@@ -16,7 +16,7 @@ from store_servers import OWNER, S3Server, profiles_file
 from wrong_use import environment
 
 import transforms.progress
-from beam_pipeline.run_place import remove_shared
+from beam_pipeline.preparation.run_place import remove_shared
 from transforms.progress import TotalsReader, count, flush_counts, read_totals
 from transforms.storage import s3_client
 from transforms.storage.interface import StoreAwayError

@@ -187,7 +187,7 @@ def test_code_beside_the_weights_does_not_run_and_nobody_is_asked(
     import io
     import shutil
 
-    from beam_pipeline.text_models import _check
+    from beam_pipeline.models.text_models import _check
     from transforms.models.captions.text_engine import TextEngine
 
     own = Path(shutil.copytree(folder, tmp_path / "own"))

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from store_servers import OWNER, S3Server, profiles_file
 
-from beam_pipeline.config import load_config
+from beam_pipeline.configuration.config import load_config
+from beam_pipeline.preparation.run_place import RunPlace
 from beam_pipeline.run import visible_inputs
-from beam_pipeline.run_place import RunPlace
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import pytest
 from make_video import VideoSpec, make_video
 from run_command import Curated
 
-from beam_pipeline.caption_engines import vllm
-from beam_pipeline.captions import engine_spec
-from beam_pipeline.config import SplitConfig, flat, load_config
+from beam_pipeline.configuration.config import SplitConfig, flat, load_config
+from beam_pipeline.models.caption_engines import vllm
+from beam_pipeline.models.captions import engine_spec
 from transforms.errors import PreflightError, UsageError
 from transforms.formats.clip_meta import ClipMeta
 from transforms.media.clip_frames import write_window_frames

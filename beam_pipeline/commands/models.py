@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from beam_pipeline.arguments import Arguments, parse_arguments
 from beam_pipeline.commands.sample import sample_options
-from beam_pipeline.config import AnyConfig, ShardConfig
+from beam_pipeline.configuration.arguments import Arguments, parse_arguments
+from beam_pipeline.configuration.config import AnyConfig, ShardConfig
+from beam_pipeline.configuration.nearest import nearest
+from beam_pipeline.configuration.options import canonical
+from beam_pipeline.configuration.settle_here import settle_here
 from beam_pipeline.exit_status import EXIT_OK
-from beam_pipeline.model_table import ModelTable, model_table, raise_problems
-from beam_pipeline.nearest import nearest
-from beam_pipeline.options import canonical
-from beam_pipeline.routes import open_stores
-from beam_pipeline.settle_here import settle_here
+from beam_pipeline.models.model_table import ModelTable, model_table, raise_problems
+from beam_pipeline.preparation.routes import open_stores
 from transforms.errors import PreflightError, UsageError
 from transforms.models.catalogue import ENTRIES, find_entry
 from transforms.models.catalogue_entry import HUB_FILES, Entry

@@ -10,27 +10,27 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from beam_pipeline.config import (
+from beam_pipeline.configuration.config import (
     AnyConfig,
     CurateConfig,
     RecaptionConfig,
     ShardConfig,
     SplitConfig,
 )
+from beam_pipeline.configuration.settle_here import settle_here
 from beam_pipeline.exit_status import EXIT_OK
-from beam_pipeline.model_table import model_table, raise_problems
-from beam_pipeline.preflight import check_apart, check_input
-from beam_pipeline.prepare import prepare_shard, prepare_split
-from beam_pipeline.routes import open_stores
-from beam_pipeline.run_place import RunPlace
-from beam_pipeline.settle_here import settle_here
-from beam_pipeline.store_checks import check_stores
+from beam_pipeline.models.model_table import model_table, raise_problems
+from beam_pipeline.preparation.preflight import check_apart, check_input
+from beam_pipeline.preparation.prepare import prepare_shard, prepare_split
+from beam_pipeline.preparation.routes import open_stores
+from beam_pipeline.preparation.run_place import RunPlace
+from beam_pipeline.preparation.store_checks import check_stores
 from transforms.shards.list_clip_records import Dropped, list_clip_records, read_clip
 from transforms.storage.uris import absolute
 
 if TYPE_CHECKING:
-    from beam_pipeline.outlook import Outlook
-    from beam_pipeline.prediction import Prediction
+    from beam_pipeline.estimate.outlook import Outlook
+    from beam_pipeline.estimate.prediction import Prediction
     from transforms.shards.samples import Sample
 
 _SHOWN = 10
@@ -67,7 +67,7 @@ def run_plan(config: AnyConfig) -> int:
 def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
     # A run imports Beam too: what that takes here, it will take there.
     started_at = time.monotonic()
-    from beam_pipeline.outlook import look_ahead, open_looker, predict_split  # noqa: PLC0415
+    from beam_pipeline.estimate.outlook import look_ahead, open_looker, predict_split  # noqa: PLC0415
     from transforms.ingest.select_videos import select_videos  # noqa: PLC0415
 
     start_seconds = time.monotonic() - started_at
@@ -93,7 +93,7 @@ def _split_lines(config: SplitConfig | CurateConfig) -> list[str]:
 
 def outlook_lines(outlook: Outlook, input_uri: str) -> Iterable[str]:
     """Yield what was found: files, hours, codecs, sizes, what is done, what cannot be read."""
-    from beam_pipeline.outlook import total_seconds  # noqa: PLC0415 - imports Beam
+    from beam_pipeline.estimate.outlook import total_seconds  # noqa: PLC0415 - imports Beam
 
     listing = outlook.listing
     yield f"  input       {input_uri}"
@@ -119,7 +119,7 @@ def outlook_lines(outlook: Outlook, input_uri: str) -> Iterable[str]:
 
 def prediction_lines(prediction: Prediction, *, shards: bool) -> list[str]:
     """Return what the run will make and take."""
-    from beam_pipeline.prediction import (  # noqa: PLC0415 - imports Beam
+    from beam_pipeline.estimate.prediction import (  # noqa: PLC0415 - imports Beam
         count_text,
         size_text,
         time_text,
@@ -136,8 +136,8 @@ def prediction_lines(prediction: Prediction, *, shards: bool) -> list[str]:
 
 
 def _shard_lines(config: ShardConfig) -> list[str]:
-    from beam_pipeline.outlook import runner_seconds  # noqa: PLC0415 - imports Beam
-    from beam_pipeline.prediction import size_text, time_text  # noqa: PLC0415
+    from beam_pipeline.estimate.outlook import runner_seconds  # noqa: PLC0415 - imports Beam
+    from beam_pipeline.estimate.prediction import size_text, time_text  # noqa: PLC0415
 
     prepared = prepare_shard(config, RunPlace.here(Path(tempfile.gettempdir())))
     started_at = time.monotonic()

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from beam_pipeline.commands.sample import draw
-from beam_pipeline.config import AnyConfig, load_config
-from beam_pipeline.config_files import quickstart_file, read_config_file
-from beam_pipeline.settled import complete
+from beam_pipeline.configuration.config import AnyConfig, load_config
+from beam_pipeline.configuration.config_files import quickstart_file, read_config_file
+from beam_pipeline.configuration.settled import complete
 
 SAMPLE_SECONDS = 66.0
 """Just enough for two shots in each of the twelve files."""

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from beam_pipeline.option_values import BadValueError, bad_value, to_value
-from beam_pipeline.options import Option, section_options
+from beam_pipeline.configuration.option_values import BadValueError, bad_value, to_value
+from beam_pipeline.configuration.options import Option, section_options
 from transforms.errors import PreflightError, UsageError
 from transforms.section import Section, option
 

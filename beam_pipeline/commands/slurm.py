@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from beam_pipeline.arguments import COMMANDS, Arguments, parse_arguments, read_options
 from beam_pipeline.commands.sample import sample_options
-from beam_pipeline.config import PIPELINES
-from beam_pipeline.config_files import SUFFIXES
+from beam_pipeline.configuration.arguments import COMMANDS, Arguments, parse_arguments, read_options
+from beam_pipeline.configuration.config import PIPELINES
+from beam_pipeline.configuration.config_files import SUFFIXES
+from beam_pipeline.configuration.configured import configured
+from beam_pipeline.configuration.nearest import nearest
+from beam_pipeline.configuration.option_values import BadValueError, bad_value, to_value
+from beam_pipeline.configuration.options import section_options
 from beam_pipeline.exit_status import EXIT_OK
-from beam_pipeline.nearest import nearest
-from beam_pipeline.option_values import BadValueError, bad_value, to_value
-from beam_pipeline.options import section_options
 from beam_pipeline.version import VERSION
 from runners.slurm.jobs import cancel_job, find_job, job_lines
 from runners.slurm.login import Login
@@ -28,7 +29,7 @@ from runners.slurm.submit import next_commands, submit
 from transforms.errors import UsageError
 
 SLURM_COMMANDS = ("submit", "status", "logs", "cancel")
-_ROOT = Path(__file__).resolve().parent.parent.parent
+_ROOT = Path(__file__).resolve().parents[2]
 
 AnyOptions = TypeVar("AnyOptions", bound=LoginOptions)
 
@@ -194,8 +195,6 @@ def _check_pipeline(words: list[str], *, is_here: bool) -> None:
         )
     # A file of the cluster cannot be read from here.
     if is_here or arguments.file is None or Path(arguments.file).exists():
-        from beam_pipeline.cli import configured  # noqa: PLC0415 - it imports this module
-
         configured(arguments)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import shutil
 
-from beam_pipeline.help_text import option_lines
-from beam_pipeline.options import section_options
+from beam_pipeline.configuration.help_text import option_lines
+from beam_pipeline.configuration.options import section_options
 from runners.slurm.options import LoginOptions, LogOptions, SlurmJob
 
 _SUBMIT = """\

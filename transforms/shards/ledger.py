@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from transforms.errors import LedgerError
 from transforms.shards.dataset_state import read_state
@@ -14,9 +13,7 @@ from transforms.shards.part_plans import read_plans
 from transforms.shards.rows import Rows
 from transforms.shards.samples import sample_key
 from transforms.shards.shard_commits import is_finished
-
-if TYPE_CHECKING:
-    from transforms.shards.plan_shards import ShardSample
+from transforms.shards.shard_samples import ShardSample
 
 SHOWN = 20
 """An error names at most this many ids; the count says how many there are."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,39 +13,18 @@ from transforms.run_context import SCHEMA_VERSION
 from transforms.shards.changed_files import write_if_changed
 from transforms.shards.dataset_state import begin
 from transforms.shards.dedup_filter import duplicate_ids
-from transforms.shards.layout import ShardName, work_uri
+from transforms.shards.layout import work_uri
 from transforms.shards.ledger import raise_if_rows_are_missing
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.part_plans import PartPlan, PlannedSample, read_plans, used_parts, write_plan
 from transforms.shards.read_rows import RowsFile
 from transforms.shards.rows import Rows
 from transforms.shards.shard_commits import is_finished
+from transforms.shards.shard_samples import CLOSING_KEY, ShardKey, ShardSample, shard_key
 from transforms.storage.uris import join
 
 MAX_SAMPLES_PER_SHARD = 100_000
 """Most samples of a shard: some runners hold a key's values as one list."""
-
-ShardKey = tuple[str, str, str, str]
-"""Resolution, aspect ratio, frame window or duration, shard; what samples are grouped by."""
-
-CLOSING_KEY: ShardKey = ("", "", "", "")
-"""The group that every run has: without it a run with nothing to write would not be finished."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardSample:
-    """A planned sample on its way to the writer of its shard."""
-
-    position: int
-    """Place in the shard."""
-    clip_id: str
-    start_frame: int
-    end_frame: int
-    """Half-open ``[start_frame, end_frame)``."""
-    is_window: bool
-    generation: int
-    num_planned: int
-    """Samples of the shard: a writer that gets fewer has lost some on their way."""
 
 
 def fill_shards(num_bytes: Sequence[int] | np.ndarray, *, target_bytes: int) -> list[int]:
@@ -207,20 +185,3 @@ def _open_samples(
                 key,
                 ShardSample(position, clip_id, start, end, window, generation, len(samples)),
             )
-
-
-def shard_key(shard: ShardName) -> ShardKey:
-    """Return the key that a shard's samples are grouped by."""
-    resolution, aspect_ratio, window = shard.bin_path.split("/")
-    return resolution, aspect_ratio, window, shard.tar_name
-
-
-def shard_of_key(key: ShardKey) -> ShardName:
-    """Return the shard of a key.
-
-    Example:
-        >>> shard_of_key(("r", "a", "w", "part_000002/000007.tar")).part
-        2
-    """
-    part, tar = key[3].split("/")
-    return ShardName("/".join(key[:3]), int(part[-6:]), int(tar[:6]))

@@ -13,8 +13,9 @@ import apache_beam as beam
 from transforms.progress import count
 from transforms.shards.finish_dataset import DatasetSummary, finish_dataset
 from transforms.shards.options import DatasetRun, ShardSettings
-from transforms.shards.plan_shards import ShardKey, ShardSample, plan_shards
+from transforms.shards.plan_shards import plan_shards
 from transforms.shards.read_rows import ClipBatch, RowsFile, list_rows, read_rows
+from transforms.shards.shard_samples import ShardKey, ShardSample
 from transforms.shards.write_shards import WrittenShard, write_shard
 
 _ALL = "all"

@@ -28,9 +28,9 @@ from transforms.shards.layout import (
 )
 from transforms.shards.ledger import raise_if_samples_are_missing
 from transforms.shards.options import DatasetRun, ShardSettings
-from transforms.shards.plan_shards import CLOSING_KEY, ShardKey, ShardSample, shard_of_key
 from transforms.shards.samples import Sample, sample_json
 from transforms.shards.shard_commits import missing_tars, read_commit
+from transforms.shards.shard_samples import CLOSING_KEY, ShardKey, ShardSample, shard_of_key
 from transforms.shards.tar_writer import TarWriter
 from transforms.shards.window_mp4 import write_window
 from transforms.storage.interface import NotFoundError, StorageError

@@ -1,0 +1,1 @@
+"""Generates the pages of ``docs/`` that repeat what the code says."""

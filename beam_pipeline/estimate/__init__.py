@@ -1,0 +1,1 @@
+"""What a run will make and take, before it starts."""

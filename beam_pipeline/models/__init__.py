@@ -1,0 +1,1 @@
+"""From options to the models that a run needs, and whether they are here."""
