@@ -14,9 +14,10 @@ from transforms.models.captions.chain.enhancement import EnhancingEngine
 from transforms.models.captions.chain.futures import answered, then
 from transforms.models.captions.chain.json_answer import AnswerSchema, candidates, schema_of
 from transforms.models.captions.chain.second_pass import SecondPassEngine
-from transforms.models.captions.chain.settings import NO_CHAIN, Structure
+from transforms.models.captions.chain.settings import NO_CHAIN
 from transforms.models.captions.chain.structured import StructuredEngine
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
+from transforms.models.captions.settings import Structure
 from transforms.records import CaptionAnswer
 
 SCHEMA = json.dumps(

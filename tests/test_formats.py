@@ -16,6 +16,11 @@ from caption_server import KEY, caption_server
 from jsonschema import Draft202012Validator
 from make_video import VideoSpec, make_video
 from run_command import Curated
+from same_bytes import (
+    EXEMPT_FAILURE_FIELDS,
+    EXEMPT_PATTERNS,
+    EXEMPT_SUMMARY_FIELDS,
+)
 
 import transforms
 from beam_pipeline.cli import main
@@ -28,11 +33,6 @@ from transforms.ingest.select_videos import begin_selection
 from transforms.layout import current_run_uri, lease_uri
 from transforms.lease import hold_lease
 from transforms.run_context import SCHEMA_VERSION, RunContext
-from transforms.same_bytes import (
-    EXEMPT_FAILURE_FIELDS,
-    EXEMPT_PATTERNS,
-    EXEMPT_SUMMARY_FIELDS,
-)
 from transforms.storage.local import TEMPORARY_PREFIX
 
 TINY = VideoSpec(seconds=2.0, keyframe_every=0)

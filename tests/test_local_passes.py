@@ -11,8 +11,8 @@ from make_video import VideoSpec, make_video
 from run_command import Curated
 
 from transforms.models.captions import shared_engine
-from transforms.models.captions.chain.settings import TextModelSettings
 from transforms.models.captions.engine import CaptionRequest
+from transforms.models.captions.settings import TextModelSettings
 from transforms.models.weights_digest import weights_digest
 
 pytestmark = [

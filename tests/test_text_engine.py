@@ -16,8 +16,9 @@ import pytest
 from transforms.errors import PreflightError
 from transforms.models.captions import shared_engine
 from transforms.models.captions.chain.futures import answered
-from transforms.models.captions.chain.settings import EnhanceSettings, TextModelSettings
+from transforms.models.captions.chain.settings import EnhanceSettings
 from transforms.models.captions.engine import CaptionEngine, CaptionRequest, EngineGoneError
+from transforms.models.captions.settings import TextModelSettings
 from transforms.models.weights_digest import weights_digest
 from transforms.records import CaptionAnswer
 

@@ -59,7 +59,7 @@ def start(llm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
             "tiny",
             str(tmp_path),
             weights_digest(tmp_path),
-            json.dumps(engine),
+            engine_json=json.dumps(engine),
             max_tokens=100,
             **changes,
         )
@@ -265,7 +265,7 @@ def test_a_model_that_cannot_be_loaded_is_told(start: Start, tmp_path: Path) -> 
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "config.json").write_text("{}")
-    settings = VllmSettings("tiny", str(broken), weights_digest(broken), "{}")
+    settings = VllmSettings("tiny", str(broken), weights_digest(broken))
     with pytest.raises(PreflightError, match="holds other files of the model tiny"):
         VllmEngine(dataclasses.replace(settings, digest="0"))
     message = r"tiny: vLLM cannot load it \(No available memory for the cache blocks\.\)"

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from transforms.same_bytes import EXEMPT_FAILURE_FIELDS, EXEMPT_PATTERNS, EXEMPT_SUMMARY_FIELDS
+from same_bytes import EXEMPT_FAILURE_FIELDS, EXEMPT_PATTERNS, EXEMPT_SUMMARY_FIELDS
 
 TEXT_SUFFIXES = {".json", ".jsonl", ".csv", ".txt"}
 

@@ -10,12 +10,8 @@ from beam_pipeline.models.caption_engines.served import served_model
 from transforms.annotate.later_prompts import ENHANCE_PROMPTS, SECOND_PASS, with_caption
 from transforms.errors import UsageError
 from transforms.models.captions.chain.json_answer import schema_of
-from transforms.models.captions.chain.settings import (
-    ChainSettings,
-    EnhanceSettings,
-    Structure,
-)
-from transforms.models.captions.settings import OpenAISettings
+from transforms.models.captions.chain.settings import ChainSettings, EnhanceSettings
+from transforms.models.captions.settings import OpenAISettings, Structure
 
 SplitLike = CaptionedConfig
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from beam_pipeline.configuration.config import CaptionedConfig
 from beam_pipeline.models.model_row import Device, ModelRow, checked, local_row
 from transforms.errors import PreflightError
-from transforms.models.captions.chain.settings import TextModelSettings
+from transforms.models.captions.settings import TextModelSettings
 from transforms.models.weights import find_weights
 from transforms.models.weights_digest import weights_digest
 

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+Device = Literal["auto", "cpu", "cuda"]
+
 
 class EngineSettings(Protocol):
     """What every engine's settings tell."""
@@ -78,11 +80,11 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class TransformersSettings:
-    """A model that runs in the worker through the package transformers."""
+class LocalModelSettings:
+    """A model that runs in the worker."""
 
     model: str
-    """As the user named it, or the algorithm's: a hub id or a folder."""
+    """As the user named it, or what stands for it: name of the catalogue, hub id or folder."""
     path: str
     """Folder with the model's files; a worker without it looks for ``model`` itself."""
     digest: str
@@ -92,11 +94,36 @@ class TransformersSettings:
     model_weights_path: str | None = None
     """As the user named it."""
     max_tokens: int | None = None
-    """Longest caption; None: what the model's context leaves."""
+    """Longest answer; None: what the model's context leaves."""
+
+    @property
+    def found(self) -> str:
+        """Where it is, a few words: why ``auto`` takes it."""
+        return f"{self.model} is here"
+
+
+@dataclass(frozen=True, slots=True)
+class TextModelSettings(LocalModelSettings):
+    """A model of text alone, through the package transformers."""
+
+    slots: int = 32
+    """Captions given to the model at once."""
+    device: Device = "auto"
+    """auto: a GPU if the worker has one."""
+
+    def definition(self) -> dict[str, Any]:
+        """Return what decides the text, the prompt aside."""
+        return {"files": self.digest, "max_tokens": self.max_tokens}
+
+
+@dataclass(frozen=True, slots=True)
+class TransformersSettings(LocalModelSettings):
+    """A model of pictures and text, through the package transformers."""
+
     sampling: Sampling = Sampling()
     batch_size: int = 8
     """Windows that are answered together."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """auto: a GPU if the worker has one."""
     reasons: bool = False
     """Whether the model thinks aloud first: only the answer behind that is kept."""
@@ -110,11 +137,6 @@ class TransformersSettings:
         """Windows worked on at a time: one batch is made ready while another is answered."""
         return 2 * self.batch_size
 
-    @property
-    def found(self) -> str:
-        """Why ``auto`` takes this engine."""
-        return f"{self.model} is here"
-
     def definition(self) -> dict[str, Any]:
         """Return what decides the text of a caption, the prompt aside.
 
@@ -127,3 +149,13 @@ class TransformersSettings:
             "reasons": self.reasons,
             "own_resize": self.own_resize,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """Captions as JSON."""
+
+    schema: str
+    """JSON Schema, as JSON."""
+    retries: int = 2
+    """How often an answer that does not fit is asked for again."""

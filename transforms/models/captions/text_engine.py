@@ -15,8 +15,8 @@ import transformers
 from transformers import StoppingCriteriaList
 
 from transforms.errors import PreflightError
-from transforms.models.captions.chain.settings import TextModelSettings
 from transforms.models.captions.engine import CaptionRequest, EngineGoneError
+from transforms.models.captions.settings import TextModelSettings
 from transforms.models.captions.worker_folder import worker_folder
 from transforms.models.promised import Promised
 from transforms.records import CaptionAnswer

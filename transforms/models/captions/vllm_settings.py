@@ -6,27 +6,15 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from transforms.models.captions.settings import Sampling
+from transforms.models.captions.settings import LocalModelSettings, Sampling
 
 
 @dataclass(frozen=True, slots=True)
-class VllmSettings:
+class VllmSettings(LocalModelSettings):
     """A model that vLLM runs in the worker's own processes."""
 
-    model: str
-    """As the user named it, or the algorithm's: a hub id or a folder."""
-    path: str
-    """Folder with the model's files; a worker without it looks for ``model`` itself."""
-    digest: str
-    """Of these files."""
-    engine_json: str
+    engine_json: str = "{}"
     """Fields of vLLM's ``AsyncEngineArgs`` beside the model, as a JSON object: hashable."""
-    revision: str | None = None
-    """As the user named it."""
-    model_weights_path: str | None = None
-    """As the user named it."""
-    max_tokens: int | None = None
-    """Longest caption; None: what the model's context leaves."""
     sampling: Sampling = field(default_factory=Sampling)
     slots: int = 256
     """Requests in the engine at the same time."""

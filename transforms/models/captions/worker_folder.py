@@ -3,44 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 from transforms.errors import PreflightError
+from transforms.models.captions.settings import LocalModelSettings
 from transforms.models.catalogue_entry import Task
 from transforms.models.weights import find_weights
 from transforms.models.weights_digest import weights_digest
 
 
-class LocalFiles(Protocol):
-    """Settings of a model whose files lie on the workers."""
-
-    @property
-    def model(self) -> str:
-        """As the user named it, or the algorithm's."""
-        ...
-
-    @property
-    def path(self) -> str:
-        """Folder where the run was begun."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Of the files there."""
-        ...
-
-    @property
-    def revision(self) -> str | None:
-        """As the user named it."""
-        ...
-
-    @property
-    def model_weights_path(self) -> str | None:
-        """As the user named it."""
-        ...
-
-
-def worker_folder(settings: LocalFiles, *, task: Task = "caption") -> Path:
+def worker_folder(settings: LocalModelSettings, *, task: Task = "caption") -> Path:
     """Return the model's folder on this worker.
 
     Raises:

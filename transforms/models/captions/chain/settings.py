@@ -6,52 +6,11 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from transforms.models.captions.settings import OpenAISettings
+from transforms.models.captions.settings import OpenAISettings, Structure, TextModelSettings
 from transforms.models.captions.shared_engine import SharedEngine
 
 if TYPE_CHECKING:
     from transforms.models.captions.engine import CaptionEngine
-
-
-@dataclass(frozen=True, slots=True)
-class Structure:
-    """Captions as JSON."""
-
-    schema: str
-    """JSON Schema, as JSON."""
-    retries: int = 2
-    """How often an answer that does not fit is asked for again."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextModelSettings:
-    """A text model in the worker's own process."""
-
-    model: str
-    """As the user named it, or the variant's: name of the catalogue, hub id or folder."""
-    path: str
-    """Folder with the model's files; a worker without it looks for ``model`` itself."""
-    digest: str
-    """Of these files."""
-    revision: str | None = None
-    """As the user named it."""
-    model_weights_path: str | None = None
-    """As the user named it."""
-    max_tokens: int | None = None
-    """Longest text; None: what the model's context leaves."""
-    slots: int = 32
-    """Captions given to the model at once."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: a GPU if the worker has one."""
-
-    @property
-    def found(self) -> str:
-        """Where it is, a few words."""
-        return f"{self.model} is here"
-
-    def definition(self) -> dict[str, Any]:
-        """Return what decides the text, the prompt aside."""
-        return {"files": self.digest, "max_tokens": self.max_tokens}
 
 
 @dataclass(frozen=True, slots=True)

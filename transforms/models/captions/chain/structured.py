@@ -8,8 +8,8 @@ from concurrent.futures import Future
 
 from transforms.models.captions.chain.futures import Answer, then
 from transforms.models.captions.chain.json_answer import AnswerSchema
-from transforms.models.captions.chain.settings import Structure
 from transforms.models.captions.engine import CAPTIONED, CaptionEngine, CaptionRequest
+from transforms.models.captions.settings import Structure
 from transforms.records import CaptionAnswer
 
 _LONGEST_QUOTE = 2000
