@@ -72,6 +72,7 @@ def leads_outside(uri: str) -> bool:
 
     The folder itself may be a link. Objects in stores cannot be links.
     """
-    if scheme_of(uri):
+    # One question to the file system for what is no link, however deep its folder lies.
+    if scheme_of(uri) or not os.path.islink(uri):
         return False
     return not is_inside(os.path.realpath(uri), os.path.realpath(os.path.dirname(uri)))
