@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from transforms.clips.wave_file import clips_of_wave
@@ -22,6 +20,7 @@ from transforms.layout import (
 )
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.samples import Dropped, Sample, is_kept, samples_of
+from transforms.storage.ahead import read_ahead
 from transforms.storage.interface import NotFoundError, StorageError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.plain_names import is_plain_name, leads_outside, shown
@@ -35,8 +34,6 @@ UNREADABLE = frozenset(
 LARGEST_SUMMARY = 1 << 28
 """Bytes; of a larger summary the records behind it are read one by one: as one piece it would take
 a kilobyte of memory per clip, and from a few million clips on it is no JSON that is read at all."""
-_READ_THREADS = 8
-_READ_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +86,8 @@ def _is_long(root: str) -> bool:
 def _clips_of_chunks(root: str) -> Iterator[str]:
     """Yield the kept clips from the records that the summary was made of."""
     uris = (stat.uri for stat in storage_for(root).list(join(root, PROCESSED_CHUNKS)))
-    with ThreadPoolExecutor(_READ_THREADS) as pool:
-        while block := list(islice(uris, _READ_AT_ONCE)):
-            for record in pool.map(read_json, block):
-                yield from record["clips"]
+    for record in read_ahead(read_json, uris, root):
+        yield from record["clips"]
 
 
 def clips_of_summary(summary: Mapping[str, Any]) -> set[str]:

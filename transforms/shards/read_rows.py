@@ -6,9 +6,9 @@ rows stay with their generation of the dataset, and ``--reshard`` reads everythi
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from transforms.shards.changed_files import write_bytes_if_changed
@@ -18,15 +18,13 @@ from transforms.shards.list_clip_records import UNREADABLE, list_clip_records, r
 from transforms.shards.options import DatasetRun, ShardSettings
 from transforms.shards.rows import Rows
 from transforms.shards.samples import Dropped, Sample
+from transforms.storage.ahead import read_ahead
 from transforms.storage.interface import StorageError
 from transforms.storage.open_storage import storage_for
 from transforms.storage.uris import join
 
 BATCH_SIZE = 1000
 """Clips per batch: one element, one file of rows."""
-
-_READ_THREADS = 8
-"""Metadata files read at once in a worker; reading is waiting, as upstream's 32 threads show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +96,12 @@ def read_rows(batch: ClipBatch, *, settings: ShardSettings, run: DatasetRun) -> 
     """
     samples: list[Sample] = []
     dropped: list[Dropped] = []
-    with ThreadPoolExecutor(_READ_THREADS) as pool:
-        for found in pool.map(lambda clip_id: read_clip(clip_id, settings, run), batch.clip_ids):
-            if isinstance(found, Dropped):
-                dropped.append(found)
-            elif found is not None:
-                samples += found
+    read = functools.partial(read_clip, settings=settings, run=run)
+    for found in read_ahead(read, batch.clip_ids, run.input_root):
+        if isinstance(found, Dropped):
+            dropped.append(found)
+        elif found is not None:
+            samples += found
     unreadable = tuple(clip for clip in dropped if clip.reason in UNREADABLE)
     for_good = [clip for clip in dropped if clip.reason not in UNREADABLE]
     if not samples and not for_good:
