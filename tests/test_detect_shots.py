@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from independent_ledger import check
+from model_packages import without_packages
 from run_command import Curated
 from shot_videos import ShotVideo, codes_of, make_shots
 from wrong_use import environment, use, use_process
@@ -321,13 +322,7 @@ def test_options_that_cannot_work(
 @pytest.fixture
 def no_torch(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a Python that finds no torch, also where it is installed."""
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(
-        "import importlib.util as u\nf = u.find_spec\n"
-        "u.find_spec = lambda name, package=None: None if name == 'torch' else f(name, package)\n"
-    )
-    return {"PYTHONPATH": str(site)}
+    return without_packages(tmp_path / "site", "torch")
 
 
 def test_transnetv2_without_torch_is_one_sentence(

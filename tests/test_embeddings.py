@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import pickle
 import shutil
 from pathlib import Path
@@ -14,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import tiny_towers
 from make_video import VideoSpec, make_video
+from model_packages import NEEDS_TORCH
 from run_command import Curated
 from wrong_use import use
 
@@ -28,13 +27,7 @@ from transforms.media.look import LookSettings, look
 from transforms.media.look_settings import FrameSettings
 from transforms.models.embeddings.embedding_file import vector_bytes
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        importlib.util.find_spec("torch") is None and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch (extra: models)",
-    ),
-]
+pytestmark = NEEDS_TORCH
 CUT = (
     *("--fixed_stride_split_duration", "3", "--fixed_stride_min_clip_length_s", "0.1"),
     *("--captioning_window_size", "32", "--captioning_remainder_threshold", "8"),

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from flink_cluster import FlinkCluster, running_cluster
 from make_video import VideoSpec, make_video
+from model_packages import NEEDS_TRANSFORMERS
 from run_command import Curated
 from wrong_use import use_process
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        any(importlib.util.find_spec(name) is None for name in ("torch", "transformers"))
-        and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch and transformers (extra: models)",
-    ),
+    *NEEDS_TRANSFORMERS,
 ]
 
 

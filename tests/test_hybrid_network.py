@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import itertools
 import json
-import os
 import shutil
 import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
+from model_packages import NEEDS_TORCH
 from shot_videos import ShotVideo, make_shots
 from wrong_use import use
 
 from beam_pipeline.cli import main
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        importlib.util.find_spec("torch") is None and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch (extra: models)",
-    ),
-]
+pytestmark = NEEDS_TORCH
 
 
 @pytest.mark.slow

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 from kill_harness import MULTI
 from make_video import VideoSpec, make_video
+from model_packages import NEEDS_TRANSFORMERS
 from run_command import Curated
 
 from transforms.models.captions import shared_engine
@@ -22,14 +21,7 @@ from transforms.models.captions.engine import CaptionRequest, FramesFile
 from transforms.models.captions.settings import TransformersSettings
 from transforms.models.weights_digest import weights_digest
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        any(importlib.util.find_spec(name) is None for name in ("torch", "transformers"))
-        and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch and transformers (extra: models)",
-    ),
-]
+pytestmark = NEEDS_TRANSFORMERS
 TinyModel = Callable[[str], Path]
 CUT = (
     *("--fixed_stride_split_duration", "2", "--fixed_stride_min_clip_length_s", "0.1"),

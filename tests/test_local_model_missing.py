@@ -8,20 +8,14 @@ from pathlib import Path
 
 import pytest
 from make_video import VideoSpec, make_video
+from model_packages import without_packages
 from wrong_use import split, use_process
 
 
 @pytest.fixture
 def no_packages(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a Python that finds neither torch nor transformers."""
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(
-        "import importlib.util as u\nf = u.find_spec\n"
-        "u.find_spec = lambda name, package=None: "
-        "None if name in ('torch', 'transformers', 'vllm') else f(name, package)\n"
-    )
-    return {"PYTHONPATH": str(site)}
+    return without_packages(tmp_path / "site", "torch", "transformers", "vllm")
 
 
 def test_the_packages_that_are_missing_are_named_with_the_pip_line(

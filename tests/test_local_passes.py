@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from pathlib import Path
 
 import pytest
 from make_video import VideoSpec, make_video
+from model_packages import NEEDS_TRANSFORMERS
 from run_command import Curated
 
 from transforms.models.captions import shared_engine
@@ -15,14 +14,7 @@ from transforms.models.captions.engine import CaptionRequest
 from transforms.models.captions.settings import TextModelSettings
 from transforms.models.weights_digest import weights_digest
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        any(importlib.util.find_spec(name) is None for name in ("torch", "transformers"))
-        and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch and transformers (extra: models)",
-    ),
-]
+pytestmark = NEEDS_TRANSFORMERS
 CUT = (
     *("--fixed_stride_split_duration", "2", "--fixed_stride_min_clip_length_s", "1"),
     *("--captioning_window_size", "32", "--captioning_remainder_threshold", "8"),

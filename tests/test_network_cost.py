@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import threading
 import time
@@ -11,19 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_packages import NEEDS_TORCH
 
 from beam_pipeline.estimate.network_cost import network_cost
 from transforms.models.transnetv2 import ShotScorer
 from transforms.models.weights import find_weights
 from transforms.shots.score_windows import Frames
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        importlib.util.find_spec("torch") is None and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch (extra: models)",
-    ),
-]
+pytestmark = NEEDS_TORCH
 THREADS = 2
 
 

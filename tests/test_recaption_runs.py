@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from caption_server import KEY, CaptionServer, caption_server, forget_models
 from make_video import VideoSpec, make_video
+from model_packages import needs_transformers
 from run_command import Curated
 from store_servers import OWNER, S3Server, profiles_file
 from test_captions import CAPTIONS, CUT
@@ -172,11 +173,10 @@ def objects(server: S3Server, bucket: str) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.torch
+@needs_transformers
 def test_a_model_in_the_worker_sees_the_frames_of_every_window(
     out: Path, tiny_model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("transformers")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     model = tiny_model("qwen2_5_vl")
     options = ("--captioning_model", str(model), "--captioning_max_output_tokens", "6")

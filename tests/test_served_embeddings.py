@@ -14,6 +14,7 @@ import pytest
 from caption_server import KEY, MODEL, CaptionServer, caption_server
 from embedding_server import EmbeddingHandler, frames_vector
 from make_video import VideoSpec, make_video
+from model_packages import without_packages
 from run_command import Curated
 from test_frame_sampling import decoded
 from wrong_use import STRIDE, use_process
@@ -264,17 +265,12 @@ def test_a_model_whose_packages_are_missing_is_told(raw: Path, tmp_path: Path) -
     model.mkdir(parents=True)
     (model / "config.json").write_text('{"model_type": "siglip"}')
     (model / "model.safetensors").write_bytes(b"\x02" + bytes(7) + b"{}")
-    site = tmp_path / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(
-        "import importlib.util as u\nf = u.find_spec\n"
-        "u.find_spec = lambda name, package=None: None if name == 'torch' else f(name, package)\n"
-    )
     paths = ("--input_video_path", raw, "--output_clip_path", tmp_path / "out")
     options = (*STRIDE, "--no-generate_captions", "--model_weights_path", tmp_path / "models")
+    env = without_packages(tmp_path / "site", "torch")
     for algorithm in ("siglip2", "auto"):
         wanted = ("--generate_embeddings", "true", "--embedding_algorithm", algorithm)
-        ended = use_process("split", *paths, *options, *wanted, env={"PYTHONPATH": str(site)})
+        ended = use_process("split", *paths, *options, *wanted, env=env)
         assert ended.status == 1
         ended.told("siglip2 needs torch", "pip install 'beam-curate[models]'")
         assert not (tmp_path / "out").exists()

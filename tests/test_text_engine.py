@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from model_packages import NEEDS_TRANSFORMERS
 
 from transforms.errors import PreflightError
 from transforms.models.captions import shared_engine
@@ -22,13 +21,7 @@ from transforms.models.captions.settings import TextModelSettings
 from transforms.models.weights_digest import weights_digest
 from transforms.records import CaptionAnswer
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        importlib.util.find_spec("transformers") is None and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch and transformers (extra: models)",
-    ),
-]
+pytestmark = NEEDS_TRANSFORMERS
 PROMPTS = [
     "Rewrite: a dog",
     "Rewrite: a person walks a dog in the park while cars drive past on a wet street",

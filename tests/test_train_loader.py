@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
-import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from av.video.frame import PictureType
 from block_codes import read_code
 from make_video import VideoSpec
+from model_packages import needs_torch
 from shard_runs import dataset_run, shard
 from upstream_tree import TreeClip, write_upstream_tree
 
@@ -21,7 +20,6 @@ from examples.train_loader import decode_sample, list_tars, main, make_loader, r
 from transforms.sample.block_code import draw_code
 from transforms.sample.planes import new_planes
 
-HAS_TORCH = importlib.util.find_spec("torch") is not None
 WINDOWS = ((0, 15), (16, 31), (32, 49))
 CLIPS = (
     TreeClip("long", VideoSpec(seconds=2.0, size=(240, 136), keyframe_every=16), WINDOWS),
@@ -116,10 +114,7 @@ def test_tars_that_do_not_belong_together_are_an_error(dataset):
         list(read_samples([(tars[0][0], tars[-1][1])]))
 
 
-@pytest.mark.torch
-@pytest.mark.skipif(
-    not HAS_TORCH and os.environ.get("REQUIRE_TORCH") != "1", reason="needs torch (extra: models)"
-)
+@needs_torch
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_data_loader_gives_every_sample_once(dataset, workers, capsys):
     expected = sorted(meta["key"] for _, meta in read_samples(list_tars(dataset)))

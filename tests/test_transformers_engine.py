@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_packages import NEEDS_TRANSFORMERS
 
 from transforms.models.captions import shared_engine
 from transforms.models.captions.engine import CaptionRequest, FramesFile
@@ -27,14 +27,7 @@ from transforms.models.captions.shared_engine import SharedEngine
 from transforms.models.weights_digest import weights_digest
 from transforms.records import CaptionAnswer
 
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        any(importlib.util.find_spec(name) is None for name in ("torch", "transformers"))
-        and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch and transformers (extra: models)",
-    ),
-]
+pytestmark = NEEDS_TRANSFORMERS
 KINDS = ["qwen2_5_vl", "qwen3_vl", "llava"]
 FREE = Sampling(temperature=1.0, top_p=1.0, min_tokens=0)
 TinyModel = Callable[[str], Path]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +16,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from model_packages import NEEDS_TORCH
 from numpy.typing import NDArray
 from wrong_use import use
 
@@ -38,14 +37,7 @@ from transforms.shots.hybrid import hybrid_boundaries
 from transforms.shots.scenes import scenes_between
 from transforms.shots.score_windows import Frames, Scores, score_segment, segments_of, windows_of
 
-HAS_TORCH = importlib.util.find_spec("torch") is not None
-pytestmark = [
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        not HAS_TORCH and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch (extra: models)",
-    ),
-]
+pytestmark = NEEDS_TORCH
 ONE_PASS = 1_000_000
 BIKES_STARTS = [30, 76, 137, 187, 242]
 """First frames of the shots of skv_bikes.mp4 but the first, by eye."""

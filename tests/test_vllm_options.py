@@ -15,6 +15,7 @@ import fake_vllm
 import numpy as np
 import pytest
 from make_video import VideoSpec, make_video
+from model_packages import needs_transformers
 from run_command import Curated
 
 from beam_pipeline.configuration.config import SplitConfig, flat, load_config
@@ -29,15 +30,6 @@ from transforms.models.captions.settings import Sampling, TransformersSettings
 from transforms.models.captions.vllm_settings import VllmSettings
 
 TinyModel = Callable[[str], Path]
-
-
-def needs_transformers(test: Any) -> Any:
-    missing = any(importlib.util.find_spec(name) is None for name in ("torch", "transformers"))
-    skip = pytest.mark.skipif(
-        missing and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch and transformers (extra: models)",
-    )
-    return pytest.mark.torch(skip(test))
 
 
 def config(**values: Any) -> SplitConfig:

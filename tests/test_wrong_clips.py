@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +12,13 @@ import pytest
 from coded_video import Made, make_coded
 from ffmpeg_oracle import ffmpeg
 from luma_video import luma_video
+from model_packages import NEEDS_TORCH
 from shot_videos import ShotVideo, make_shots
 from wrong_use import split, use
 
 Capture = pytest.CaptureFixture[str]
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
 ALL_LENGTHS = ("--transnetv2_min_length_s", "0", "--transnetv2_min_length_frames", "1")
-needs_torch = (
-    pytest.mark.torch,
-    pytest.mark.skipif(
-        importlib.util.find_spec("torch") is None and os.environ.get("REQUIRE_TORCH") != "1",
-        reason="needs torch (extra: models)",
-    ),
-)
 
 
 @pytest.fixture
@@ -54,8 +46,8 @@ def failures(out: Path) -> list[tuple[str, str, str]]:
     "algorithm",
     [
         "content",
-        pytest.param("transnetv2", marks=needs_torch),
-        pytest.param("hybrid", marks=needs_torch),
+        pytest.param("transnetv2", marks=NEEDS_TORCH),
+        pytest.param("hybrid", marks=NEEDS_TORCH),
     ],
 )
 def test_videos_of_one_frame_and_shorter_than_a_window(
