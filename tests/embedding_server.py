@@ -37,7 +37,7 @@ class EmbeddingHandler(CaptionHandler):
         frames = np.stack([_picture(one["image_url"]["url"]) for one in message["content"]])
         data = [{"object": "embedding", "index": 0, "embedding": frames_vector(frames).tolist()}]
         usage = {"prompt_tokens": 1, "total_tokens": 1}
-        self._send(200, {"object": "list", "data": data, "model": body["model"], "usage": usage})
+        self.send(200, {"object": "list", "data": data, "model": body["model"], "usage": usage})
 
 
 def _picture(url: str) -> NDArray[np.uint8]:

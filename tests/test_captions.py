@@ -15,6 +15,7 @@ from caption_server import (
     caption_server,
     forget_models,
     frames_digest,
+    known_server,
 )
 from make_video import VideoSpec, make_video
 from run_command import Curated
@@ -52,10 +53,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CaptionServer]:
     """Return a running server that the program knows of."""
-    forget_models()
-    with caption_server() as running:
-        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with known_server(monkeypatch) as running:
         yield running
 
 

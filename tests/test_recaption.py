@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caption_server import KEY, CaptionServer, caption_server, forget_models, frames_digest
+from caption_server import (
+    KEY,
+    CaptionServer,
+    caption_server,
+    forget_models,
+    frames_digest,
+    known_server,
+)
 from make_video import VideoSpec, make_video
 from run_command import Curated
 from test_captions import CAPTIONS, CUT
@@ -63,10 +70,7 @@ def out(finished: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CaptionServer]:
     """Return a running server that the program knows of."""
-    forget_models()
-    with caption_server() as running:
-        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with known_server(monkeypatch) as running:
         yield running
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caption_server import KEY, CaptionServer, caption_server, forget_models
+from caption_server import CaptionServer, known_server
 from make_video import VideoSpec, make_video
 from run_command import Curated
 from test_captions import CUT
@@ -21,10 +21,7 @@ from beam_pipeline.cli import main
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CaptionServer]:
     """Return a running server that the program knows of."""
-    forget_models()
-    with caption_server() as running:
-        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with known_server(monkeypatch) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caption_server import KEY, MODEL, CaptionServer, caption_server
+from caption_server import KEY, MODEL, CaptionServer, caption_server, known_server
 from embedding_server import EmbeddingHandler, frames_vector
 from make_video import VideoSpec, make_video
 from model_packages import without_packages
@@ -54,10 +54,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CaptionServer]:
     """Return a running server that the program knows of."""
-    served.served_model.cache_clear()
-    with caption_server(EmbeddingHandler) as running:
-        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
-        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with known_server(monkeypatch, EmbeddingHandler) as running:
         yield running
 
 
