@@ -111,12 +111,12 @@ def _slots_of_machines(managers: list[dict[str, Any]]) -> Counter[str]:
 
 
 def _java_and_jar(version: str, named: str | None, cache_dir: str | None) -> str:
+    jar = find_jar(version, named=named, cache_dir=cache_dir)
     if shutil.which(java_path()) is None:
         raise PreflightError(
             f"{java_path()}: no such program; Beam's job server needs Java 11 or 17 on this "
             "machine: install it, or set JAVA_HOME"
         )
-    jar = find_jar(version, named=named, cache_dir=cache_dir)
     return jar if jar is not None else _download(version)
 
 

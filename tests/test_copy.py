@@ -324,8 +324,12 @@ def sample_videos(run: Curated, target: Path) -> list[Path]:
     found = []
     for number, path in enumerate(sorted(run.dataset.rglob("video/*/*.tar"))):
         folder = target / f"tar{number}"
+        folder.mkdir()
         with tarfile.open(path) as tar:
-            tar.extractall(folder, filter="data")
+            for member in tar:
+                stored = tar.extractfile(member)
+                assert stored is not None
+                (folder / Path(member.name).name).write_bytes(stored.read())
         found += sorted(folder.glob("*.mp4"))
     return found
 

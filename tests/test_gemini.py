@@ -103,7 +103,8 @@ def test_every_caption_is_on_its_own_window(
     run = Curated.below(tmp_path, raw)
     ways = {0: "429", 2: "drop", 3: "500", 5: "garbage", 7: "slow", 9: "odd", 11: "nothing"}
     server.misbehave = ways.get
-    assert run.curate(*CUT, *CAPTIONS) == 3
+    # As many as there are bad answers: one window may get them all.
+    assert run.curate(*CUT, *CAPTIONS, "--gemini_caption_retries", "6") == 3
     assert check_captions(run) == NUM_WINDOWS
     assert not server.problems
     assert len(server.requests) == NUM_WINDOWS + 6

@@ -85,7 +85,8 @@ def test_every_vector_is_on_its_own_clip(raw: Path, server: CaptionServer, tmp_p
     run = Curated.below(tmp_path, raw)
     ways = {0: "429", 2: "drop", 3: "500", 5: "garbage", 7: "slow", 9: "page", 11: "odd"}
     server.misbehave = ways.get
-    assert run.curate(*CUT, *SERVED, *HALF) == 3
+    # As many as there are bad answers: one clip may get them all.
+    assert run.curate(*CUT, *SERVED, *HALF, "--openai_embedding_retries", "6") == 3
     assert check_vectors(run) == 9
     assert server.problems == []
     assert len(server.requests) == 9 + 6
