@@ -93,6 +93,8 @@ class Hosts:
         while not ready.exists():
             if keeper.poll() is not None or time.monotonic() > deadline:
                 keeper.kill()
+                # Only then: what it said is gone with the keeper.
+                self._keepers.remove(keeper)
                 raise HostsError(f"unshare: {keeper.communicate()[1].decode().strip()}")
             time.sleep(0.02)
         children = Path(f"/proc/{keeper.pid}/task/{keeper.pid}/children").read_text().split()
