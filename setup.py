@@ -23,7 +23,14 @@ TEST = [
     "build>=1.2",
     "wheel>=0.43",
 ]
-LINT = ["import-linter>=2", "mypy>=1.10", "ruff>=0.6", "types-PyYAML>=6"]
+LINT = [
+    "import-linter>=2",
+    "mypy>=1.10",
+    "ruff>=0.6",
+    "types-PyYAML>=6",
+    # resolves constraints.txt for Pythons that are not here
+    "uv>=0.5",
+]
 
 setup(
     name="beam-curate",
