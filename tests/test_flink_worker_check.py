@@ -30,6 +30,25 @@ pytestmark = pytest.mark.cluster
 
 MOST_SECONDS = 30
 """Of the whole command, on a machine that may be busy; see docs/runners.md for what it takes."""
+OFTEN = """
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.HashMap;
+
+public class Often {
+  public static void main(String[] arguments) throws Exception {
+    int told = 0;
+    for (int time = 0; time < 100; time++) {
+      try {
+        WorkerCheck.once(Arrays.asList("sh", "-c", "echo why; exit 1"), new HashMap<>(), 10);
+      } catch (IOException error) {
+        told += error.getMessage().endsWith("exit code 1: why") ? 1 : 0;
+      }
+    }
+    System.out.println("told " + told);
+  }
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -183,12 +202,32 @@ def test_a_cluster_that_takes_no_jars_is_not_asked(caplog: pytest.LogCaptureFixt
     assert "workers are checked when they start, not before" in caplog.text
 
 
-def test_the_jar_is_made_of_the_source_beside_it(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def flink_lib() -> Path:
+    """Return the folder of Flink's jars, to compile against."""
     home = flink_home()
     if home is None or shutil.which("javac") is None:
-        pytest.skip("a Java compiler and a Flink are needed")
-    build(home / "lib", tmp_path / "made.jar")
+        needed = "a Java compiler and a Flink are needed"
+        pytest.fail(needed) if os.environ.get("REQUIRE_CLUSTER") == "1" else pytest.skip(needed)
+    return home / "lib"
+
+
+def test_the_jar_is_made_of_the_source_beside_it(flink_lib: Path, tmp_path: Path) -> None:
+    build(flink_lib, tmp_path / "made.jar")
     assert contents(tmp_path / "made.jar") == contents(JAR)
+
+
+def test_what_a_check_says_before_it_ends_is_never_lost(flink_lib: Path, tmp_path: Path) -> None:
+    (tmp_path / "Often.java").write_text(OFTEN)
+    classpath = f"{JAR}:{flink_lib}/*"
+    subprocess.run(["javac", "-cp", classpath, "-d", tmp_path, tmp_path / "Often.java"], check=True)
+    ended = subprocess.run(
+        ["java", "-cp", f"{tmp_path}:{classpath}", "Often"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout == "told 100\n"
 
 
 def contents(jar: Path) -> dict[str, bytes]:

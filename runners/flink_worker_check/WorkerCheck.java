@@ -64,8 +64,10 @@ public final class WorkerCheck {
     try {
       hasEnded = process.waitFor(seconds, TimeUnit.SECONDS);
     } finally {
-      // Also where the job was cancelled meanwhile.
-      process.destroyForcibly();
+      // Also where the job was cancelled meanwhile. Never after its end: that closes what it said.
+      if (process.isAlive()) {
+        process.destroyForcibly();
+      }
     }
     output.join(1000);
     if (!hasEnded) {
