@@ -8,6 +8,8 @@ beside the run that comes next.
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +37,7 @@ LATE_SECONDS = 5.0
 
 def main(folder: Path, master: str, job_name: str, command: list[str]) -> None:
     """Run the job server until the command has no more need of it."""
+    command_pid = os.getppid()
     # Ctrl-C is for the command.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     is_over = threading.Event()
@@ -65,6 +68,9 @@ def main(folder: Path, master: str, job_name: str, command: list[str]) -> None:
     if not any(DONE in text for text in told):
         late_seconds = APPEAR_SECONDS if is_submitting else LATE_SECONDS
         cancel_job(FlinkRest(master), job_name, late_seconds=late_seconds)
+    if os.getppid() != command_pid:
+        # Killed, it cannot remove what it began.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def cancel_job(rest: FlinkRest, job_name: str, *, late_seconds: float = LATE_SECONDS) -> bool:

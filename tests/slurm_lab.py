@@ -160,7 +160,8 @@ class SlurmLab:
         """Assert that nothing of a job runs or lies on any node, thirty seconds later at most."""
         deadline = time.monotonic() + 30
         while left := [*self.processes(job_id), *map(str, self.left_files())]:
-            assert time.monotonic() < deadline, f"still there: {left}"
+            log = self.log(self.job(job_id))
+            assert time.monotonic() < deadline, f"still there: {left}\n{log}"
             time.sleep(0.2)
 
     def left_files(self) -> list[Path]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from flink_stub import Answers, answering
 from wrong_use import environment
 
 from runners.flink_rest import FlinkRest
-from runners.job_guard import SUBMITTING_NAME, cancel_job
+from runners.job_guard import LOG_NAME, SUBMITTING_NAME, cancel_job
 
 CANCEL = "PATCH /jobs/7?mode=cancel"
 
@@ -79,3 +79,25 @@ def test_the_guard_waits_longer_for_a_job_that_was_handed_over(
     show(flink, "RUNNING")
     ends_when_cancelled(flink)
     assert guard.wait(20) == 0
+
+
+def test_the_guard_of_a_killed_command_removes_the_folder(flink: Answers, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    guard = [sys.executable, "-m", "runners.job_guard", str(folder), flink.address, "mine"]
+    begin = "import subprocess, sys, time; "
+    begin += "subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE); time.sleep(600)"
+    command = subprocess.Popen(
+        [sys.executable, "-c", begin, *guard, "sleep", "600"], env=environment({})
+    )
+    wait_until((folder / LOG_NAME).exists)
+    command.kill()
+    command.wait()
+    wait_until(lambda: not folder.exists())
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

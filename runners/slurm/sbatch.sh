@@ -78,7 +78,8 @@ finish() {
   say "ending${why:+: $why}"
   # Before its end: a job that is cancelled, or that SLURM puts back by itself, runs no longer.
   job_now=$(scontrol show job -o "$SLURM_JOB_ID" 2>/dev/null) || job_now=
-  stop driver 40
+  # Without a cluster it asks for half a minute whether its job still runs there; so does its guard.
+  stop driver $([ "$why" = broken ] && echo 75 || echo 40)
   touch "$run/driver-ended"
   stop taskmanagers 12
   stop jobmanager 12
