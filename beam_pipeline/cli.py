@@ -145,7 +145,14 @@ def _complain(error: CurateError) -> None:
 
 @contextmanager
 def _ending_on_signals() -> Iterator[None]:
-    def end(_signal: int, _frame: FrameType | None) -> None:
+    is_ending = False
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        nonlocal is_ending
+        # Schedulers repeat it: what the first one began, cancelling and cleaning up, goes on.
+        if is_ending and number == signal.SIGTERM:
+            return
+        is_ending = True
         raise InterruptionError
 
     if threading.current_thread() is not threading.main_thread():

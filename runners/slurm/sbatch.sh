@@ -71,6 +71,13 @@ go_on_later() {   # go_on_later REASON [free]: puts the job back into the queue 
     say "SLURM does not requeue it; submit the same command again and it goes on"
 }
 
+was_preempted() {   # since this attempt began: the job may remember the last time
+  [[ $job_now =~ \ StartTime=([0-9T:-]+) ]] || return 1
+  local began=${BASH_REMATCH[1]}
+  [[ $job_now =~ \ PreemptTime=([0-9][0-9T:-]*) ]] || return 1
+  [[ ! ${BASH_REMATCH[1]} < $began ]]
+}
+
 finish() {
   local status=$? job_now
   trap - EXIT
@@ -87,9 +94,15 @@ finish() {
   if [[ $job_now == *JobState=RUNNING* ]]; then
     case $why in
       time) go_on_later "the time limit" ;;
-      broken) go_on_later "the loss of the Flink cluster" ;;
-      # With a time of grace, SLURM asks the steps of a job to end and leaves the rest to it.
-      *) if [[ $job_now == *PreemptTime=[0-9]* ]]; then go_on_later "preemption" free; fi ;;
+      # With a time of grace, SLURM asks the steps of a job to end and leaves the rest to it. Which of
+      # them ends first is chance.
+      *)
+        if was_preempted; then
+          go_on_later "preemption" free
+        elif [ "$why" = broken ]; then
+          go_on_later "the loss of the Flink cluster"
+        fi
+        ;;
     esac
   fi
   exit "$status"
