@@ -10,24 +10,27 @@ import pytest
 from beam_pipeline.cli import InterruptionError, _ending_on_signals
 
 
+def end_twice(first: signal.Signals, second: signal.Signals, steps: list[str]) -> None:
+    with _ending_on_signals():
+        try:
+            os.kill(os.getpid(), first)
+        finally:
+            os.kill(os.getpid(), second)
+            steps.append("cleaned up")
+
+
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_another_term_does_not_break_off_what_the_first_signal_began(
     first: signal.Signals,
 ) -> None:
-    steps = []
-    with pytest.raises(InterruptionError), _ending_on_signals():
-        try:
-            os.kill(os.getpid(), first)
-        finally:
-            os.kill(os.getpid(), signal.SIGTERM)
-            steps.append("cleaned up")
+    steps: list[str] = []
+    with pytest.raises(InterruptionError):
+        end_twice(first, signal.SIGTERM, steps)
     assert steps == ["cleaned up"]
 
 
 def test_another_ctrl_c_does() -> None:
-    with pytest.raises(InterruptionError), _ending_on_signals():
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-        finally:
-            os.kill(os.getpid(), signal.SIGINT)
-            raise AssertionError("it went on")
+    steps: list[str] = []
+    with pytest.raises(InterruptionError):
+        end_twice(signal.SIGTERM, signal.SIGINT, steps)
+    assert steps == []
